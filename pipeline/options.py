@@ -1,0 +1,61 @@
+"""What a client may ask of one stream: the START hop's `options` parameter.
+
+Gateway and pipeline share this model, so a plain Triton client's options are checked exactly as
+a websocket client's are. Field names are the pipeline's own; `gateway.protocol` maps the wire's
+metadata onto them. Errors are pydantic's: each names the field and what is accepted.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.audio import WHISPER_WINDOW_S
+from pipeline.language import AUTO, normalize_language
+
+MAX_PROMPT_CHARS = 4096
+"""Whisper keeps the last 223 prompt tokens, about 900 characters; more is cut there, not here."""
+
+
+def _language_or_auto(value: str) -> str:
+    return AUTO if value.strip().lower() == AUTO else normalize_language(value)
+
+
+Language = Annotated[str, AfterValidator(normalize_language)]
+LanguageOrAuto = Annotated[str, AfterValidator(_language_or_auto)]
+
+
+class StreamOptions(BaseModel):
+    """Options of one stream, fixed for its life. Units are in the names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    language: LanguageOrAuto = "en"
+    language_options: Annotated[list[Language], Field(max_length=100)] = []
+    """Languages that detection may choose from; empty means all. Used when `language` is auto."""
+    language_detection_only: bool = False
+    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
+    dynamic_preprocessing: bool = False
+    """Even out loudness before recognition."""
+
+    word_timestamps: bool = False
+    beam_results: bool = False
+    beam_width: Annotated[int, Field(ge=1, le=10)] = 1
+    length_penalty: Annotated[float, Field(ge=0, le=5)] = 1.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=5)] = 1.0
+    beam_search_diversity_rate: Annotated[float, Field(ge=0, le=5)] = 0.0
+    """Accepted for compatibility; neither engine's contract has an input for it."""
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=100)] = 0
+
+    partials: bool = False
+    partial_interval_s: Annotated[float, Field(ge=0.1, le=WHISPER_WINDOW_S)] = 0.5
+    max_utterance_s: Annotated[float, Field(ge=1, le=WHISPER_WINDOW_S)] = float(WHISPER_WINDOW_S)
+    """A final is forced after this much audio."""
+
+    vad_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_silence_ms: Annotated[int, Field(ge=0, le=10_000)] = 300
+    """Silence that ends an utterance."""
+    speech_pad_ms: Annotated[int, Field(ge=0, le=5_000)] = 0
+    """Audio added before and after the detected speech."""
+
+    start_sample: Annotated[int, Field(ge=0)] = 0
+    """Position of the sequence's first sample: a stream that is resumed keeps its clock."""
