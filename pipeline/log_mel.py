@@ -1,0 +1,141 @@
+"""The log-mel stage: a window becomes everything that the engine needs.
+
+Stateless. Ensembles have no constants, so each of the engine's parameters is made here too. What
+differs between the engines (mel bins, window length) is a `WindowPolicy`; the rest is the same.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio import (
+    MEL_FRAMES_PER_STATE,
+    SAMPLE_RATE,
+    WHISPER_WINDOW_SAMPLES,
+    ms_to_samples,
+)
+from pipeline.loudness import even_out_loudness
+from pipeline.spectrogram import FRAME_MULTIPLE_SAMPLES, log_mel_spectrogram
+from pipeline.tokens import MAX_TEXT_TOKENS, WhisperTokenizer
+from pipeline.window import WindowInfo
+
+LEAST_NEW_TOKENS = 8
+NEW_TOKENS_PER_S = 12
+"""Measured in the field's fast speech: 8 tokens and 12 per second never cut a transcript short,
+while a decoder that loops is stopped early."""
+
+_INT16_SCALE = np.float32(1 / 32768)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPolicy:
+    """How a window is padded for an engine."""
+
+    n_mels: int = 80
+    trailing_silence_ms: int = 1000
+    """Silence behind the speech. Whisper wants some to end its text."""
+    min_window_ms: int = 3000
+    """The shortest window; 30000 gives every window the length that Whisper was trained on."""
+
+    def padded_samples(self, samples: int) -> int:
+        """Length of a window of `samples` with its padding: whole pairs of mel frames."""
+        wanted = max(
+            samples + ms_to_samples(self.trailing_silence_ms), ms_to_samples(self.min_window_ms)
+        )
+        whole = -(-wanted // FRAME_MULTIPLE_SAMPLES) * FRAME_MULTIPLE_SAMPLES
+        return min(whole, WHISPER_WINDOW_SAMPLES)
+
+
+class LanguageDetector(Protocol):
+    """Finds the language of a window among some."""
+
+    def detect(self, waveform: NDArray[np.float32], options: list[str]) -> tuple[str, float]:
+        """The most likely of `options` and its probability among them."""
+
+
+class LogMel:
+    """The stage. `detector` is asked only when a stream restricts detection to some languages."""
+
+    def __init__(
+        self, policy: WindowPolicy, tokenizer: WhisperTokenizer, detector: LanguageDetector
+    ) -> None:
+        self._policy = policy
+        self._tokenizer = tokenizer
+        self._detector = detector
+
+    def prepare(self, audio: NDArray[np.int16], info: WindowInfo) -> dict[str, NDArray[np.generic]]:
+        """The engine's inputs for a window, int16 [n], by name, with a batch dimension of 1."""
+        waveform = window_waveform(audio, info)
+        features = log_mel_spectrogram(self._padded(waveform), self._policy.n_mels)
+        prompt = self._tokenizer.decoder_prompt(
+            self._language(waveform, info), info.options.prompt
+        )
+        return _engine_inputs(features, prompt, self._new_tokens(waveform, prompt, info)) | (
+            self._constants() | _sampling(info)
+        )
+
+    def _padded(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        samples = self._policy.padded_samples(len(waveform))
+        padded = np.zeros(samples, np.float32)
+        padded[: len(waveform)] = waveform[:samples]
+        return padded
+
+    def _language(self, waveform: NDArray[np.float32], info: WindowInfo) -> str | None:
+        if info.language is None and info.options.language_options:
+            return self._detector.detect(waveform, info.options.language_options)[0]
+        return info.language
+
+    def _new_tokens(
+        self, waveform: NDArray[np.float32], prompt: list[int], info: WindowInfo
+    ) -> int:
+        """Most new tokens for a window: by its length, and by the room in the decoder."""
+        if info.options.language_detection_only:
+            return 1
+        task = 0 if prompt[-1] == self._tokenizer.no_timestamps else 3  # the model says it itself
+        wanted = LEAST_NEW_TOKENS + math.ceil(NEW_TOKENS_PER_S * len(waveform) / SAMPLE_RATE)
+        return min(wanted + task, MAX_TEXT_TOKENS - len(prompt))
+
+    def _constants(self) -> dict[str, NDArray[np.generic]]:
+        return {
+            "end_id": _scalar(self._tokenizer.end, np.int32),
+            "pad_id": _scalar(self._tokenizer.end, np.int32),
+            "runtime_top_k": _scalar(1, np.int32),  # log-probs come only with a sampling parameter
+            "return_log_probs": _scalar(True, np.bool_),
+            "temperature": _scalar(1.0, np.float32),
+        }
+
+
+def window_waveform(audio: NDArray[np.int16], info: WindowInfo) -> NDArray[np.float32]:
+    """A window's samples as float32 [n] in [-1, 1], loudness evened out when the stream asks."""
+    waveform = audio.astype(np.float32) * _INT16_SCALE
+    return even_out_loudness(waveform) if info.options.dynamic_preprocessing else waveform
+
+
+def _engine_inputs(
+    features: NDArray[np.float32], prompt: list[int], new_tokens: int
+) -> dict[str, NDArray[np.generic]]:
+    frames = len(features)
+    return {
+        "encoder_input_features": features.astype(np.float16)[None],
+        "encoder_output_lengths": _scalar(frames // MEL_FRAMES_PER_STATE, np.int32),
+        "input_lengths": _scalar(frames, np.int32),
+        "decoder_input_ids": np.array([prompt], np.int32),
+        "request_output_len": _scalar(new_tokens, np.int32),
+    }
+
+
+def _sampling(info: WindowInfo) -> dict[str, NDArray[np.generic]]:
+    options = info.options
+    return {
+        "beam_width": _scalar(options.beam_width, np.int32),
+        "len_penalty": _scalar(options.length_penalty, np.float32),
+        "repetition_penalty": _scalar(options.repetition_penalty, np.float32),
+    }
+
+
+def _scalar(value: float, dtype: type[np.generic]) -> NDArray[np.generic]:
+    """A scalar as the contract wants it: shape [1, 1]."""
+    return np.array([[value]], dtype)

@@ -1,0 +1,118 @@
+"""One stream of the voice-activity stage: its options, audio and language, and its windows.
+
+It ties the endpointing core to what the later stages must know. It knows no Triton and no model;
+scores come in from `pipeline.voice_activity`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio import (
+    SAMPLE_BYTES,
+    SAMPLE_RATE,
+    VAD_FRAME_SAMPLES,
+    WHISPER_WINDOW_SAMPLES,
+    ms_to_samples,
+)
+from pipeline.endpointing import Endpointer, EndpointingPolicy, Window
+from pipeline.feedback import Feedback
+from pipeline.language import AUTO
+from pipeline.options import StreamOptions
+from pipeline.silero import SileroState
+from pipeline.window import WindowInfo
+
+DETECTION_SAMPLES = 2 * SAMPLE_RATE
+"""Speech that language detection needs to be trusted; less follows the stream's language."""
+TRUSTED_LANGUAGE_PROB = 0.5
+"""A language found with less than this does not become the stream's language."""
+
+
+def endpointing_policy(options: StreamOptions) -> EndpointingPolicy:
+    """The endpointing core's policy, in samples."""
+    interval = options.partial_interval_s if options.partials else None
+    return EndpointingPolicy(
+        threshold=options.vad_threshold,
+        min_silence=max(VAD_FRAME_SAMPLES, ms_to_samples(options.min_silence_ms)),
+        speech_pad=ms_to_samples(options.speech_pad_ms),
+        max_window=min(ms_to_samples(1000 * options.max_utterance_s), WHISPER_WINDOW_SAMPLES),
+        partial_interval=None if interval is None else ms_to_samples(1000 * interval),
+    )
+
+
+class Stream:
+    """State of one stream between its hops."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        self.options = options
+        self.silero = SileroState()
+        self._endpointer = Endpointer(endpointing_policy(options), options.start_sample)
+        self._rest = np.empty(0, np.int16)  # samples behind the last whole frame
+        self._language: tuple[str, float] | None = None
+        self._echoes_feedback = False
+
+    def take_frames(self, audio: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Add a hop's samples [n]; whole frames [m, VAD_FRAME_SAMPLES] come out."""
+        samples = np.concatenate((self._rest, audio)) if len(self._rest) else audio
+        count = len(samples) // VAD_FRAME_SAMPLES
+        self._rest = samples[count * VAD_FRAME_SAMPLES :].copy()
+        return samples[: count * VAD_FRAME_SAMPLES].reshape(count, VAD_FRAME_SAMPLES)
+
+    def take_feedback(self, text: str) -> None:
+        """Learn from the newest FEEDBACK.
+
+        Raises:
+            ValueError: it is not what the transcript stage made.
+        """
+        self._echoes_feedback = True
+        if not text:
+            return
+        feedback = Feedback.model_validate_json(text)
+        self._endpointer.answered(feedback.number)
+        if feedback.language is not None and feedback.language_prob is not None:
+            self._learn_language(feedback.language, feedback.language_prob, feedback.samples)
+
+    def next_window(
+        self, frames: NDArray[np.int16], probabilities: list[float], levels: list[float], end: bool
+    ) -> tuple[Window, WindowInfo] | None:
+        """Take scored frames; the window that is due, if any. `end`: the audio has ended."""
+        self._endpointer.receive(frames.tobytes(), probabilities, levels)
+        window = self._endpointer.close(self._rest.tobytes()) if end else self._next_window()
+        return None if window is None else (window, self._describe(window))
+
+    def _next_window(self) -> Window | None:
+        window = self._endpointer.next_window()
+        if window is not None and not self._echoes_feedback:
+            self._endpointer.answered(window.number)  # nobody will say so: cadence alone counts
+        return window
+
+    def _describe(self, window: Window) -> WindowInfo:
+        language, language_prob = self._language_for(window)
+        return WindowInfo(
+            number=window.number,
+            utterance=window.utterance,
+            final=window.final,
+            start=window.start,
+            end=window.end,
+            audio_start=window.audio_start,
+            speech_probability=round(window.speech_probability, 4),
+            language=language,
+            language_prob=language_prob,
+            options=self.options,
+        )
+
+    def _language_for(self, window: Window) -> tuple[str | None, float | None]:
+        """The language to decode in, None to find it. Short speech follows the stream's."""
+        options = self.options
+        if options.language != AUTO and not options.language_detection_only:
+            return options.language, None
+        if len(options.language_options) == 1:
+            return options.language_options[0], None
+        if self._language is not None and len(window.audio) < DETECTION_SAMPLES * SAMPLE_BYTES:
+            return self._language
+        return None, None
+
+    def _learn_language(self, language: str, prob: float, samples: int) -> None:
+        """Long enough and sure enough speech sets the stream's language; the first may be short."""
+        trusted = self._language is None or samples >= DETECTION_SAMPLES
+        if trusted and prob >= TRUSTED_LANGUAGE_PROB:
+            self._language = (language, prob)

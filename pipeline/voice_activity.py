@@ -1,0 +1,128 @@
+"""The voice-activity stage, the only one with state: hops of many streams in, windows out.
+
+It scores all waiting streams in one batch, keeps a `Stream` per correlation id, and forgets
+streams that have been idle for longer than Triton keeps their sequence (Triton does not tell a
+stage that it dropped one). It knows no Triton API; time is passed in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pipeline.audio import MAX_HOP_SAMPLES, SAMPLE_RATE
+from pipeline.endpointing import Window
+from pipeline.options import StreamOptions
+from pipeline.silero import SileroVad, frame_levels
+from pipeline.stream import Stream
+from pipeline.window import WindowInfo
+
+IDLE_LIMIT_S = 130
+"""Longer than `max_sequence_idle_microseconds` in config.pbtxt: Triton's limit comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One request to the stage."""
+
+    stream_id: int
+    audio: NDArray[np.int16]
+    """[n]"""
+    start: bool = False
+    end: bool = False
+    options: str | None = None
+    feedback: str | None = None
+    discard: bool = False
+
+
+class HopError(ValueError):
+    """A hop that cannot be taken; the message says what was wrong and what is accepted."""
+
+
+Answer = tuple[Window, WindowInfo] | HopError | None
+
+
+class VoiceActivity:
+    """State of every stream, and the model that scores them."""
+
+    def __init__(self, vad: SileroVad) -> None:
+        self._vad = vad
+        self._streams: dict[int, Stream] = {}
+        self._last_seen_s: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        """How many streams are remembered."""
+        return len(self._streams)
+
+    def take(self, hops: Sequence[Hop], now_s: float) -> list[Answer]:
+        """Answer hops of different streams, at most one hop of each. `now_s` is monotonic time."""
+        self._expire(now_s)
+        answers: list[Answer] = [None] * len(hops)
+        scored: list[tuple[int, Stream, NDArray[np.int16]]] = []
+        for i, hop in enumerate(hops):
+            try:
+                stream = self._stream_of(hop, now_s)
+                scored.append((i, stream, stream.take_frames(hop.audio)))
+            except HopError as error:
+                answers[i] = error
+        probabilities = self._vad.score(
+            [frames for _, _, frames in scored], [stream.silero for _, stream, _ in scored]
+        )
+        for (i, stream, frames), scores in zip(scored, probabilities, strict=True):
+            answers[i] = self._window_of(hops[i], stream, frames, scores)
+        return answers
+
+    def _stream_of(self, hop: Hop, now_s: float) -> Stream:
+        if len(hop.audio) > MAX_HOP_SAMPLES:
+            raise HopError(
+                f"AUDIO holds {len(hop.audio)} samples; a hop may hold at most {MAX_HOP_SAMPLES} "
+                f"({MAX_HOP_SAMPLES // SAMPLE_RATE} s)"
+            )
+        if hop.start:
+            self._streams[hop.stream_id] = Stream(_parse_options(hop.options))
+        stream = self._streams.get(hop.stream_id)
+        if stream is None:
+            raise HopError(
+                f"sequence {hop.stream_id} is not known: its first hop was refused or it was idle "
+                f"for more than {IDLE_LIMIT_S} s; begin again with a START hop"
+            )
+        self._last_seen_s[hop.stream_id] = now_s
+        if hop.feedback is not None:
+            _take_feedback(stream, hop.feedback)
+        return stream
+
+    def _window_of(
+        self, hop: Hop, stream: Stream, frames: NDArray[np.int16], scores: list[float]
+    ) -> tuple[Window, WindowInfo] | None:
+        if hop.end:
+            del self._streams[hop.stream_id], self._last_seen_s[hop.stream_id]
+            if hop.discard:
+                return None
+        return stream.next_window(frames, scores, frame_levels(frames), hop.end)
+
+    def _expire(self, now_s: float) -> None:
+        for stream_id, seen_s in list(self._last_seen_s.items()):
+            if now_s - seen_s > IDLE_LIMIT_S:
+                del self._streams[stream_id], self._last_seen_s[stream_id]
+
+
+def _parse_options(text: str | None) -> StreamOptions:
+    if text is None:
+        return StreamOptions()
+    try:
+        return StreamOptions.model_validate_json(text)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'options'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise HopError(f"parameter options: {problems}") from error
+
+
+def _take_feedback(stream: Stream, text: str) -> None:
+    try:
+        stream.take_feedback(text)
+    except ValidationError as error:
+        raise HopError("parameter feedback: not a FEEDBACK output of this ensemble") from error
