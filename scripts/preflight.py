@@ -73,6 +73,13 @@ def check_ports(ports: Iterable[Port]) -> None:
             raise PreflightError(_port_failure(port, error)) from error
 
 
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
 def _is_loadable(library: str) -> bool:
     try:
         ctypes.CDLL(library)

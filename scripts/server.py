@@ -1,0 +1,259 @@
+"""Triton and the gateway on this machine, as one thing to start and to stop.
+
+`scripts/serve.py` runs one for people, the tests run theirs. It knows how to see that the two are
+ready or have ended, and what to say then; it does not know what they do.
+"""
+
+import http.client
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from build import fetch_weights
+from gateway.settings import Settings as GatewaySettings
+from scripts import preflight, triton_server
+from scripts.child import Child, tail
+from scripts.preflight import Port, PreflightError
+from scripts.triton_server import ROOT
+
+OUTPUT = fetch_weights.OUTPUT
+LOGS = OUTPUT / "logs"
+
+TRITON_START_TIMEOUT_S = 180
+GATEWAY_START_TIMEOUT_S = 30
+POLL_S = 0.2
+MAX_PORT = 65_535
+# Together under the 5 s in which everything has to end.
+GATEWAY_GRACE_S = 1.5
+TRITON_GRACE_S = triton_server.EXIT_TIMEOUT_S + 0.5
+
+
+_LOCAL = "127.0.0.1"
+_EVERYWHERE = {"0.0.0.0": _LOCAL, "::": "::1"}
+"""Where a client on this machine reaches a server that listens on all addresses."""
+
+
+class ServerError(Exception):
+    """The server could not start or has failed; the message says why, the log's lines below."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything listens, and which model decodes."""
+
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    metrics_port: int = 8002
+    model: str = fetch_weights.DEFAULT_MODEL
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The gateway's own settings, and ours beside them; `GATEWAY_PORT=0` finds a free port.
+
+        Raises:
+            SettingsError, PreflightError: a value cannot be used.
+        """
+        gateway = GatewaySettings.from_environment(environment)
+        return cls(
+            gateway if gateway.port else replace(gateway, port=preflight.free_port()),
+            _metrics_port(environment.get("TRITON_METRICS_PORT", str(cls.metrics_port))),
+            environment.get("WHISPER_MODEL") or cls.model,
+        )
+
+    @property
+    def address(self) -> str:
+        """Host and port at which a client on this machine reaches the gateway."""
+        host = _EVERYWHERE.get(self.gateway.host, self.gateway.host)
+        return f"{f'[{host}]' if ':' in host else host}:{self.gateway.port}"
+
+    @property
+    def url(self) -> str:
+        """The websocket's URL."""
+        return f"ws://{self.address}/v1/websocket"
+
+    @property
+    def triton(self) -> tuple[str, int]:
+        """Host and port of Triton's gRPC endpoint."""
+        host, _, port = self.gateway.triton.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Every address that is listened on."""
+        return (
+            Port(self.gateway.host, self.gateway.port, "the gateway", "GATEWAY_PORT"),
+            Port(*self.triton, "Triton", "GATEWAY_TRITON=HOST:PORT"),
+            Port(_LOCAL, self.metrics_port, "Triton's metrics", "TRITON_METRICS_PORT"),
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One of the two: how to see that it is ready, how long to wait, where its errors are."""
+
+    child: Child
+    is_ready: Callable[[], bool]
+    start_timeout_s: float
+    grace_s: float
+    error_lines: Callable[[Path], list[str]]
+
+    def error(self, what: str) -> ServerError:
+        log = self.child.log
+        return ServerError("\n    ".join([f"{what}; {shown(log)} says:", *self.error_lines(log)]))
+
+
+class Server:
+    """Triton and the gateway as one thing to start and stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        logs: Path = LOGS,
+        repository: Path = ROOT / "model_repository",
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.settings = settings
+        self._environment = environment
+        self._logs = logs
+        self._repository = repository
+        self._report = report
+        self._parts: list[_Part] = []
+        self._shared_memory = triton_server.shared_memory_prefix(os.getpid(), settings.triton[1])
+
+    def __enter__(self) -> Self:
+        """Start, or leave nothing behind."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def start(self) -> None:
+        """Return when both are ready.
+
+        Raises:
+            PreflightError: the machine or a setting is in the way.
+            ServerError: one of the two failed to start.
+        """
+        self.check()
+        triton_server.remove_abandoned_shared_memory()
+        self._start_triton()
+        self._start_gateway()
+
+    def check(self) -> None:
+        """Raises PreflightError when the start would fail for a reason that is known already."""
+        preflight.check_python_version()
+        preflight.check_python_library()
+        preflight.check_ports(self.settings.ports)
+        model = fetch_weights.model_folder(self.settings.model)
+        if fetch_weights.missing_model_files(model) or not _silero_vad().is_file():
+            raise PreflightError(
+                f"the weights of WHISPER_MODEL={self.settings.model} are not in {model}: "
+                "fetch them with python build/fetch_weights.py"
+            )
+
+    def check_parts(self) -> None:
+        """Raises ServerError when one of the two has ended."""
+        for part in self._parts:
+            if part.child.status is not None:
+                raise part.error(
+                    f"{part.child.name} has ended with exit status {part.child.status}"
+                )
+
+    def stop(self) -> None:
+        """End the gateway, then Triton, and all that they have started."""
+        while self._parts:
+            part = self._parts.pop()
+            part.child.stop(part.grace_s)
+        triton_server.remove_shared_memory(self._shared_memory)
+
+    def _start_triton(self) -> None:
+        settings = self.settings
+        backends = OUTPUT / "triton_backends"
+        triton_server.make_backends(backends)
+        command = triton_server.command(
+            self._repository, *settings.triton, settings.metrics_port, backends, self._shared_memory
+        )
+        model = fetch_weights.model_folder(settings.model)
+        environment = triton_server.environment(self._environment, model, _silero_vad())
+        self._start_part(
+            _Part(
+                Child("Triton", command, environment, self._logs / "triton.log"),
+                is_ready=lambda: triton_server.is_ready(settings.gateway.triton),
+                start_timeout_s=TRITON_START_TIMEOUT_S,
+                grace_s=TRITON_GRACE_S,
+                error_lines=triton_server.error_lines,
+            )
+        )
+
+    def _start_gateway(self) -> None:
+        settings = self.settings
+        environment = {
+            **self._environment,
+            "PYTHONPATH": str(ROOT),
+            "GATEWAY_HOST": settings.gateway.host,
+            "GATEWAY_PORT": str(settings.gateway.port),
+            "GATEWAY_TRITON": settings.gateway.triton,
+        }
+        command = [sys.executable, "-m", "gateway"]
+        self._start_part(
+            _Part(
+                Child("The gateway", command, environment, self._logs / "gateway.log"),
+                is_ready=lambda: _answers(settings.address),
+                start_timeout_s=GATEWAY_START_TIMEOUT_S,
+                grace_s=GATEWAY_GRACE_S,
+                error_lines=tail,
+            )
+        )
+
+    def _start_part(self, part: _Part) -> None:
+        """Wait until it is ready, or raise ServerError."""
+        self._parts.append(part)
+        name, begin = part.child.name, time.monotonic()
+        self._report(f"{name} is starting (its log: {shown(part.child.log)}) ...")
+        while not part.is_ready():
+            self.check_parts()
+            if time.monotonic() - begin > part.start_timeout_s:
+                raise part.error(f"{name} was not ready after {part.start_timeout_s:.0f} s")
+            time.sleep(POLL_S)
+        self._report(f"{name} is ready after {time.monotonic() - begin:.1f} s.")
+
+
+def shown(path: Path) -> str:
+    """A path as people see it: from the repository's root where it is inside."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _metrics_port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= MAX_PORT):
+        raise PreflightError(
+            f"TRITON_METRICS_PORT={text!r} cannot be used: "
+            f"accepted is an integer from 1 to {MAX_PORT}"
+        )
+    return int(text)
+
+
+def _silero_vad() -> Path:
+    return OUTPUT / fetch_weights.SILERO_VAD_FILE
+
+
+def _answers(address: str) -> bool:
+    """Whether the gateway calls itself ready."""
+    connection = http.client.HTTPConnection(address, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
