@@ -1,0 +1,77 @@
+# `make run` on a fresh clone ends in a running server. Every step of the set-up is a file that
+# later steps depend on, so it happens once. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+WHISPER_MODEL ?= base
+export PYTHON WHISPER_MODEL
+
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes
+WEIGHTS = build/output/weights/$(subst /,--,$(WHISPER_MODEL)).stamp
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --index-url https://pypi.org/simple --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra triton --extra microphone
+
+.PHONY: run
+run: $(VENV)/runtime.stamp $(WEIGHTS) ## set up what is missing, start the server, prove it, keep serving
+	@exec $(BIN)/python scripts/serve.py
+
+.PHONY: demo
+demo: $(VENV)/runtime.stamp $(WEIGHTS) ## the same, but end after the proof
+	@exec $(BIN)/python scripts/serve.py --demo
+
+.PHONY: test
+test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(VENV)/dev.stamp ## linters and type checkers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --cache-dir .import_linter_cache
+
+.PHONY: format
+format: $(VENV)/dev.stamp ## rewrite the sources as `make check` wants them
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: setup
+setup: $(VENV)/dev.stamp $(WEIGHTS) ## the virtual environment, all tools and the weights
+
+.PHONY: lock
+lock: $(VENV)/dev.stamp ## write requirements/ anew from pyproject.toml
+	$(LOCK) --upgrade -o requirements/runtime.txt
+	$(LOCK) --upgrade --group dev --constraint requirements/runtime.txt -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## remove everything that make has made, the weights included
+	rm -rf $(VENV) build/output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.* ## /  make \1\t/' | expand -t 16
+	@echo "Settings: PYTHON (which interpreter), WHISPER_MODEL (base, a hub name, or a local folder)"
+
+$(VENV)/python.stamp: build/make_venv.sh
+	build/make_venv.sh $(VENV)
+	touch $@
+
+$(VENV)/runtime.stamp: requirements/runtime.txt $(VENV)/python.stamp
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/runtime.stamp
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(WEIGHTS): build/fetch_weights.py $(wildcard build/requirements-*.txt) | $(VENV)/runtime.stamp
+	$(BIN)/python $<
+	mkdir -p $(@D)
+	touch $@
