@@ -47,6 +47,11 @@ class WhisperTokenizer:
         ids = {code: self._tokenizer.token_to_id(f"<|{code}|>") for code in LANGUAGES}
         return {token: code for code, token in ids.items() if token is not None}
 
+    @property
+    def n_mels(self) -> int:
+        """Mel bins of the model: Cantonese and 128 bins both came with large-v3 and stayed."""
+        return 128 if "yue" in self._languages.values() else 80
+
     def language_token(self, code: str) -> int:
         """The token of a language; one that this model lacks is mapped to the nearest."""
         token = self._tokenizer.token_to_id(f"<|{code}|>")

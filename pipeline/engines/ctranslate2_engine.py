@@ -9,7 +9,6 @@ says itself before the text carry the language's probability and 0.
 """
 
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,11 +28,10 @@ from pipeline.audio import (
 )
 from pipeline.engines.graft import SilenceTail
 from pipeline.engines.request import EngineRequest, Hypothesis
+from pipeline.hallucination import HIGHEST_COMPRESSION_RATIO, compression_ratio
 from pipeline.spectrogram import log_mel_spectrogram
 from pipeline.tokens import MAX_TEXT_TOKENS, WhisperTokenizer
 
-LOOP_COMPRESSION_RATIO = 2.4
-"""openai/whisper's `compression_ratio_threshold`: text that repeats itself compresses better."""
 TAIL_SPEECH = Path(__file__).with_name("tail_speech.wav")
 """One second of speech whose trailing silence is grafted (John F. Kennedy, 1961; public domain)."""
 TAIL_MARGIN_S = 0.5
@@ -139,9 +137,9 @@ class CTranslate2Engine:
     def _is_loop(self, best: Hypothesis, request: EngineRequest) -> bool:
         if len(request.features) == MAX_MEL_FRAMES:
             return False
-        text = self.tokenizer.decode(best.tokens).encode()
+        text = self.tokenizer.decode(best.tokens)
         capped = len(best.tokens) >= request.max_new_tokens > 1
-        return capped or compression_ratio(text) > LOOP_COMPRESSION_RATIO
+        return capped or compression_ratio(text) > HIGHEST_COMPRESSION_RATIO
 
     def _decode_full_window(self, request: EngineRequest, head: Hypothesis) -> list[Hypothesis]:
         """The window padded to 30 s with its own silence, as Whisper was trained."""
@@ -154,11 +152,6 @@ class CTranslate2Engine:
 
 
 _NOTHING = Hypothesis([], [])
-
-
-def compression_ratio(text: bytes) -> float:
-    """How many times zlib shortens a text, as openai/whisper's `utils.compression_ratio`."""
-    return len(text) / len(zlib.compress(text))
 
 
 def _groups(

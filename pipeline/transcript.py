@@ -1,0 +1,189 @@
+"""The transcript stage: an engine's tokens become a transcription message and the FEEDBACK.
+
+Stateless; it knows no engine, no Triton and no socket. The message is that of the wire protocol,
+key for key; `transcription_num` is the utterance's number and the gateway fills in timing.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio import samples_to_s
+from pipeline.engines.request import Hypothesis
+from pipeline.feedback import Feedback
+from pipeline.hallucination import Evidence, is_possible_hallucination
+from pipeline.tokens import WhisperTokenizer
+from pipeline.window import WindowInfo
+from pipeline.words import Word
+
+
+class Aligner(Protocol):
+    """Finds when words of a text were spoken, whichever engine wrote it."""
+
+    def align(self, audio: NDArray[np.int16], info: WindowInfo, text: str, code: str) -> list[Word]:
+        """Words with their positions in samples of the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the engine said of a window: its beams, best first, and the prompt it was given."""
+
+    beams: list[Hypothesis]
+    prompt: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A beam read: language, text and how sure the engine was of it."""
+
+    language: str | None
+    language_prob: float | None
+    tokens: list[int]
+    text: str
+    log_prob: float
+
+    @property
+    def average_log_prob(self) -> float:
+        return self.log_prob / (len(self.tokens) + 1)
+
+
+def read_outputs(outputs: dict[str, NDArray[np.generic]]) -> list[Hypothesis]:
+    """The beams in an engine's outputs: `output_ids` [1, beam, len] up to each one's length.
+
+    TensorRT-LLM pads with -1 and may leave `output_log_probs` empty when they were not asked for.
+    """
+    ids, lengths = outputs["output_ids"][0], outputs["sequence_length"][0]
+    log_probs = outputs["output_log_probs"][0]
+    beams = []
+    for row, length in enumerate(lengths):
+        tokens = [int(token) for token in ids[row, : int(length)] if token >= 0]
+        known = log_probs[row, : len(tokens)] if row < len(log_probs) else []
+        shares = [float(value) for value in known]
+        beams.append(Hypothesis(tokens, shares + [0.0] * (len(tokens) - len(shares))))
+    return beams
+
+
+class TranscriptWriter:
+    """The stage. `aligner` is asked only for streams that want word times."""
+
+    def __init__(self, tokenizer: WhisperTokenizer, aligner: Aligner) -> None:
+        self._tokenizer = tokenizer
+        self._aligner = aligner
+
+    def write(
+        self, answer: Answer, audio: NDArray[np.int16], info: WindowInfo
+    ) -> tuple[dict[str, Any], Feedback]:
+        """The message for a window, and what its stream may learn from it."""
+        readings = [self._read(beam, answer.prompt) for beam in answer.beams]
+        best = readings[0]
+        segments = self._segments(readings, audio, info, best.language or info.language)
+        message = _message(segments, info, best)
+        return message, Feedback(
+            number=info.number,
+            utterance=info.utterance,
+            samples=info.end - info.start,
+            language=best.language if best.language_prob is not None else None,
+            language_prob=best.language_prob,
+            tokens=best.tokens,
+        )
+
+    def _read(self, beam: Hypothesis, prompt: Sequence[int]) -> _Reading:
+        """Split a beam into what the model said of the language, and text."""
+        found, prob = None, None
+        for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True):
+            code = self._tokenizer.language_of(token)
+            if code is not None:
+                found, prob = code, math.exp(min(0.0, log_prob))
+        if found is None:
+            found = next(filter(None, map(self._tokenizer.language_of, prompt)), None)
+        text = [
+            (token, log_prob)
+            for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True)
+            if token < self._tokenizer.end
+        ]
+        tokens = [token for token, _ in text]
+        return _Reading(
+            language=found,
+            language_prob=prob,
+            tokens=tokens,
+            text=self._tokenizer.decode(tokens).replace("\N{REPLACEMENT CHARACTER}", "").strip(),
+            log_prob=sum(log_prob for _, log_prob in text),
+        )
+
+    def _segments(
+        self,
+        readings: Sequence[_Reading],
+        audio: NDArray[np.int16],
+        info: WindowInfo,
+        language: str | None,
+    ) -> list[dict[str, Any]]:
+        best = readings[0]
+        if info.options.language_detection_only:
+            best = _Reading(best.language, best.language_prob, [], "", 0.0)
+        elif not best.text:
+            return []
+        words: list[Word] = []
+        if info.options.word_timestamps and best.text and language:
+            words = self._aligner.align(audio, info, best.text, language)
+        return [
+            {
+                "start_time": samples_to_s(info.start),
+                "end_time": samples_to_s(info.end),
+                "text": best.text,
+                "log_prob": best.log_prob,
+                "word_timestamps": [word.message() for word in words],
+                "speaker": None,
+                "speaker_confidence": None,
+                "possible_hallucination": is_possible_hallucination(_evidence(best, info)),
+                "beam_results": _beam_results(readings) if info.options.beam_results else [],
+                "language_code": language,
+                "language_prob": _language_prob(best, info),
+            }
+        ]
+
+
+def _message(
+    segments: list[dict[str, Any]], info: WindowInfo, best: _Reading
+) -> dict[str, Any]:
+    return {
+        "type": "transcription",
+        "is_final": info.final,
+        "transcription_num": info.utterance,
+        "segments": segments,
+        "language_code": best.language or info.language,
+        "language_prob": _language_prob(best, info),
+        "audio_length_sec": samples_to_s(info.end - info.start),
+        "diarization": [],
+        "timing_info": None,
+        "pipeline_latency": None,
+        "enable_chunk_level_language_detection": False,
+        "next_partial": None,
+        "transcript": segments[0]["text"] if segments else "",
+        "confidence": _confidence(best) if segments else 0.0,
+    }
+
+
+def _confidence(reading: _Reading) -> float:
+    """Probability of an average token, 0 to 1; 0 when there is no text."""
+    return round(math.exp(min(0.0, reading.average_log_prob)), 4) if reading.tokens else 0.0
+
+
+def _language_prob(reading: _Reading, info: WindowInfo) -> float | None:
+    """The engine's probability; the stream's where it follows that; None when it was given."""
+    return info.language_prob if reading.language_prob is None else round(reading.language_prob, 4)
+
+
+def _evidence(reading: _Reading, info: WindowInfo) -> Evidence:
+    return Evidence(
+        text=reading.text,
+        average_log_prob=reading.average_log_prob,
+        speech_probability=info.speech_probability,
+    )
+
+
+def _beam_results(readings: Sequence[_Reading]) -> list[dict[str, Any]]:
+    return [{"text": reading.text, "log_prob": reading.log_prob} for reading in readings]
