@@ -137,5 +137,5 @@ def says(*finals: Message) -> Behaviour:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something another task does."""
-    while not condition():  # noqa: ASYNC110 (processes and threads set no event here)
+    while not condition():
         await asyncio.sleep(0.005)
