@@ -34,6 +34,9 @@ TUNING = {
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "67108864",
 }
+_TELLING = re.compile(r"E\d{4} |\w*(Error|Exception)\b")
+_NO_GPU = "CudaDriverHelper has not been initialized"
+"""What Triton logs as an error on every machine without a GPU."""
 AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})
 
 
@@ -100,7 +103,7 @@ def is_ready(address: str) -> bool:
 def error_lines(log: Path, most: int = TAIL_LINES) -> list[str]:
     """What a log of Triton says of a failure: its error lines and the stages' exceptions."""
     lines = log.read_text(errors="replace").splitlines()
-    telling = [line for line in lines if re.match(r"E\d{4} |\w*(Error|Exception)\b", line)]
+    telling = [line for line in lines if _TELLING.match(line) and _NO_GPU not in line]
     return (telling or lines)[-most:]
 
 
