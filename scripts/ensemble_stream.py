@@ -50,7 +50,9 @@ class EnsembleStream:
         self._answers: queue.Queue[triton.InferResult | InferenceServerException] = queue.Queue()
         self._messages: dict[int, list[Message]] = {}
         """By hop: what its answer held, until all hops before it are answered too."""
-        self._feedback: str | None = None
+        self._feedback = ""
+        """The newest one; until there is any, an empty one says that it will be echoed."""
+        self._feedback_hop = -1
         self._sent = 0
         self._answered = 0
         self._handed_out = 0
@@ -104,11 +106,9 @@ class EnsembleStream:
             yield from self._due()
 
     def _parameters(self, discard: bool) -> dict[str, str | bool | int]:
-        parameters: dict[str, str | bool | int] = {}
+        parameters: dict[str, str | bool | int] = {FEEDBACK_PARAMETER: self._feedback}
         if self._sent == 0:
             parameters[OPTIONS_PARAMETER] = self._options.model_dump_json()
-        if self._feedback is not None:
-            parameters[FEEDBACK_PARAMETER] = self._feedback
         if self._options.no_repeat_ngram_size:
             parameters[NO_REPEAT_NGRAM_PARAMETER] = self._options.no_repeat_ngram_size
         if discard:
@@ -129,11 +129,13 @@ class EnsembleStream:
 
     def _note(self, answer: triton.InferResult) -> None:
         response = answer.get_response()
-        messages = self._messages.setdefault(int(response.id), [])
+        hop = int(response.id)
+        messages = self._messages.setdefault(hop, [])
         if (transcript := answer.as_numpy(TRANSCRIPT.name)) is not None:
             messages.append(json.loads(transcript.item()))
-        if (feedback := answer.as_numpy(FEEDBACK.name)) is not None:
-            self._feedback = feedback.item().decode()
+        feedback = answer.as_numpy(FEEDBACK.name)
+        if feedback is not None and hop > self._feedback_hop:
+            self._feedback, self._feedback_hop = feedback.item().decode(), hop
         if response.parameters["triton_final_response"].bool_param:
             self._answered += 1
 

@@ -69,11 +69,16 @@ def test_finals_are_printed_in_the_order_of_their_hops(
     ]
 
 
-def test_feedback_goes_back_with_the_next_hop(wav: str) -> None:
-    with FakeTriton({1: Answer(transcription("tell", final=False))}) as triton:
+def test_the_newest_feedback_goes_back_with_the_next_hop(wav: str) -> None:
+    answers = {
+        0: Answer(transcription("tell", final=False), after=2),
+        1: Answer(transcription("tell me", final=False)),
+    }
+    with FakeTriton(answers) as triton:
         assert triton_stream.main([wav, "--triton", triton.address, "--speed", "4"]) == 0
-    assert "feedback" not in triton.hops[1].parameters
-    assert triton.hops[-1].parameters["feedback"] == "window of hop 1"
+    echoed = [hop.parameters["feedback"] for hop in triton.hops]
+    assert echoed[:2] == ["", ""]
+    assert echoed[-1] == "window of hop 1"
 
 
 def test_json_is_every_message_on_a_line(wav: str, capsys: pytest.CaptureFixture[str]) -> None:
