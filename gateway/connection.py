@@ -1,0 +1,145 @@
+"""A client's websocket: messages in and out, each with its time limit, and the close.
+
+With `gateway.server` the only module that knows aiohttp. It knows no metadata, audio or engine.
+Everything that ends the conversation is a `Close` or `ClientGone` raised from here.
+"""
+
+import asyncio
+import contextlib
+import json
+from typing import NoReturn
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp.http_websocket import WebSocketError
+
+from gateway.closing import ClientGone, Close, CloseCode
+from gateway.messages import Frame, error_frame
+
+CLOSE_TIMEOUT_S = 1.0
+"""How long a client may take to answer a close, and to take what was sent before it."""
+SILENT_PINGS = 2
+"""A client that lets this many pings pass without a sign of life is gone."""
+_LINGER_STEP_S = 0.05
+
+
+class Socket(web.WebSocketResponse):
+    """aiohttp's websocket; one that is sent too much says so in an error frame before it closes."""
+
+    def __init__(self, max_message_bytes: int) -> None:
+        # No heartbeat: aiohttp's would take a client that we do not read for one that is silent.
+        super().__init__(
+            timeout=CLOSE_TIMEOUT_S,
+            autoping=False,
+            compress=False,
+            max_msg_size=max_message_bytes,
+        )
+        self._max_message_bytes = max_message_bytes
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        """Close. aiohttp's `receive` calls this itself when a message is too large."""
+        if code == CloseCode.TOO_LARGE and not self.closed:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await self._refuse_large_message()
+        return await super().close(code=code, message=message, drain=drain)
+
+    async def _refuse_large_message(self) -> None:
+        error = f"the message is too large; accepted are {self._max_message_bytes} bytes at most"
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await self.send_str(json.dumps(error_frame(error)))
+            await self.send_frame(CloseCode.TOO_LARGE.to_bytes(2, "big"), WSMsgType.CLOSE)
+            # The rest of the message is on its way: closing now would reset the connection, and
+            # the reset could overtake the error. What comes in is thrown away meanwhile.
+            while self._req is not None and self._req.transport is not None:  # noqa: ASYNC110
+                await asyncio.sleep(_LINGER_STEP_S)
+
+
+class Connection:
+    """An open websocket. One task receives; any task may send."""
+
+    def __init__(
+        self, socket: Socket, request: web.Request, *, send_timeout_s: float, ping_s: float
+    ) -> None:
+        self._socket = socket
+        self._transport = request.transport
+        self._send_timeout_s = send_timeout_s
+        self._ping_s = ping_s
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
+
+    async def receive(self, until: float) -> bytes | str | None:
+        """The next packet or text; None if none has come by `until` (of the loop's clock).
+
+        Raises:
+            ClientGone: there is no client any more.
+            Close: the client has broken the websocket protocol or sent too large a message.
+        """
+        now = self._loop.time()
+        lost_at = max(self._heard_at + SILENT_PINGS * self._ping_s, now + self._ping_s)
+        while True:
+            try:
+                async with asyncio.timeout_at(min(until, lost_at)):
+                    message = await self._socket.receive()
+            except TimeoutError:
+                if until <= lost_at:
+                    return None
+                raise ClientGone from None
+            self._heard_at = self._loop.time()
+            lost_at = self._heard_at + SILENT_PINGS * self._ping_s
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                data: bytes | str = message.data
+                return data
+            await self._control(message)
+
+    async def send(self, frame: Frame) -> None:
+        """Send a frame.
+
+        Raises:
+            ClientGone: there is no client any more.
+            Close: the client does not read.
+        """
+        try:
+            async with asyncio.timeout(self._send_timeout_s):
+                await self._socket.send_str(json.dumps(frame))
+        except TimeoutError:
+            raise Close(
+                CloseCode.OVERLOADED,
+                f"the client has read nothing for {self._send_timeout_s:g} s",
+            ) from None
+        except ConnectionError:
+            raise ClientGone from None
+
+    async def keep_alive(self) -> NoReturn:
+        """Ping for ever; whether the client is alive shows in `receive`.
+
+        Raises:
+            ClientGone: there is no client any more.
+        """
+        try:
+            while True:
+                await asyncio.sleep(self._ping_s)
+                await self._socket.ping()
+        except ConnectionError:
+            raise ClientGone from None
+
+    async def close(self, end: Close) -> None:
+        """Tell the error if there is one, close, and see to it that the connection ends."""
+        if end.error is not None and not self._socket.closed:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._socket.send_str(json.dumps(error_frame(end.error)))
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                await self._socket.close(code=end.code)
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.abort()  # nobody reads it, so it would stay open for ever
+
+    async def _control(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.PING:
+            with contextlib.suppress(ConnectionError):
+                await self._socket.pong(message.data)
+        elif message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
+            raise Close(message.data.code)
+        elif message.type is not WSMsgType.PONG:
+            raise ClientGone

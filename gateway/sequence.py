@@ -1,0 +1,124 @@
+"""Turns hops of samples into numbered requests of Triton sequences.
+
+A session has one sequence at a time: START with its first hop of audio, END with an empty hop. A
+session that fell silent ends its sequence, and later audio starts another whose clock goes on.
+Pure bookkeeping: it sends nothing and knows no Triton API.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.options import StreamOptions
+
+_NO_SAMPLES = np.empty(0, np.int16)
+_MAX_SEQUENCE_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One request to the ensemble."""
+
+    index: int
+    """Counts all hops of the session from 0."""
+    sequence_id: int
+    first_hop: int
+    """Index of the hop that began the sequence."""
+    samples: NDArray[np.int16]
+    """[n], n may be 0."""
+    end_position: int
+    """Position behind the last sample, counted from the start of the session's audio."""
+    feedback: str
+    """The newest FEEDBACK of this sequence; empty says that it will be echoed."""
+    no_repeat_ngram_size: int = 0
+    options: str | None = None
+    """Set on START: `StreamOptions` as JSON."""
+    end: bool = False
+    discard: bool = False
+
+    @property
+    def start(self) -> bool:
+        """Whether this hop begins its sequence."""
+        return self.options is not None
+
+
+def random_sequence_id() -> int:
+    """An id that no other session of any gateway has: a random positive int64."""
+    return 1 + secrets.randbelow(_MAX_SEQUENCE_ID)
+
+
+class Sequencer:
+    """Numbers one session's hops and knows which sequence they belong to."""
+
+    def __init__(
+        self, options: StreamOptions, new_sequence_id: Callable[[], int] = random_sequence_id
+    ) -> None:
+        self._options = options
+        self._new_sequence_id = new_sequence_id
+        self._sequence_id: int | None = None
+        self._first_hop = 0
+        self._next_hop = 0
+        self._position = 0
+        self._feedback = ""
+        self._feedback_hop = -1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a sequence has been started and not ended."""
+        return self._sequence_id is not None
+
+    @property
+    def position(self) -> int:
+        """Samples of the session that have become hops."""
+        return self._position
+
+    def audio(self, samples: NDArray[np.int16]) -> Hop:
+        """The next hop with these samples [n]; it starts a sequence if none is open."""
+        options = None if self.is_open else self._start()
+        self._position += len(samples)
+        return self._hop(samples, options=options)
+
+    def end(self, discard: bool = False) -> Hop:
+        """The empty hop that ends the open sequence. `discard`: nobody waits for its utterance."""
+        hop = self._hop(_NO_SAMPLES, end=True, discard=discard)
+        self._sequence_id = None
+        return hop
+
+    def take_feedback(self, hop_index: int, feedback: str) -> None:
+        """Remember an answer's FEEDBACK if it is the newest, and of the present sequence."""
+        if hop_index > self._feedback_hop and hop_index >= self._first_hop:
+            self._feedback, self._feedback_hop = feedback, hop_index
+
+    def _start(self) -> str:
+        self._sequence_id = self._new_sequence_id()
+        self._first_hop = self._next_hop
+        self._feedback = ""
+        options = self._options.model_copy(update={"start_sample": self._position})
+        return options.model_dump_json(exclude_defaults=True)
+
+    def _hop(
+        self,
+        samples: NDArray[np.int16],
+        *,
+        options: str | None = None,
+        end: bool = False,
+        discard: bool = False,
+    ) -> Hop:
+        assert self._sequence_id is not None, "no sequence is open"
+        hop = Hop(
+            index=self._next_hop,
+            sequence_id=self._sequence_id,
+            first_hop=self._first_hop,
+            samples=samples,
+            end_position=self._position,
+            feedback=self._feedback,
+            no_repeat_ngram_size=self._options.no_repeat_ngram_size,
+            options=options,
+            end=end,
+            discard=discard,
+        )
+        self._next_hop += 1
+        return hop

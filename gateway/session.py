@@ -1,0 +1,212 @@
+"""One websocket session, from its first message to its close.
+
+A task group per session: one task reads the client, one relays Triton's answers, one pings, one
+waits for the server's shutdown; the first to raise ends them all, and its exception says how the
+session ends. No audio is looked at here and no order decided.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import NoReturn
+
+from gateway.closing import ClientGone, Close, CloseCode, EngineUnavailable
+from gateway.connection import Connection
+from gateway.downlink import Downlink
+from gateway.legacy import MetadataError
+from gateway.messages import (
+    ACKNOWLEDGED,
+    FINISHED,
+    HEALTHY,
+    Request,
+    RequestError,
+    error_frame,
+    parse_request,
+)
+from gateway.protocol import SessionOptions, parse_metadata
+from gateway.settings import Settings
+from gateway.triton import Answer, Triton
+from gateway.uplink import Uplink
+from pipeline.audio import samples_to_s
+
+FINISH_GRACE_S = 0.1
+"""Between `finished` and the close, for clients that close themselves."""
+STOP_TIMEOUT_S = 2.5
+"""How long the open utterance's final may take when the server is told to stop."""
+ENGINE_UNAVAILABLE = "the speech engine is unavailable; try again later"
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """Serves one client. `stopping` is set when the server shuts down."""
+
+    def __init__(
+        self, connection: Connection, triton: Triton, settings: Settings, stopping: asyncio.Event
+    ) -> None:
+        self._connection = connection
+        self._triton = triton
+        self._settings = settings
+        self._stopping = stopping
+        self._loop = asyncio.get_running_loop()
+        self._audio_at = self._heard_at = self._loop.time()
+        self._uplink: Uplink | None = None
+        self._tasks: asyncio.TaskGroup
+        self._told_ended = False
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio that have gone to Triton."""
+        return 0 if self._uplink is None else samples_to_s(self._uplink.sequencer.position)
+
+    async def run(self) -> Close:
+        """Serve until the end, close, leave nothing behind; how it ended comes back."""
+        try:
+            end = await self._serve()
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
+        await asyncio.gather(self._connection.close(end), self._leave())
+        return end
+
+    async def _serve(self) -> Close:
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._converse(), name="session-read")
+                self._tasks.create_task(self._connection.keep_alive(), name="session-ping")
+                self._tasks.create_task(self._stop_when_told(), name="session-stop")
+        except BaseExceptionGroup as group:
+            return _end_of(group)
+        raise AssertionError("a session's tasks end by raising")
+
+    async def _leave(self) -> None:
+        if self._uplink is not None:
+            await self._uplink.close()
+
+    # Reading the client.
+
+    async def _converse(self) -> NoReturn:
+        uplink = self._open(await self._receive_metadata())
+        while True:
+            message = await self._connection.receive(self._silent_at(uplink))
+            if message is None:
+                await self._on_silence(uplink)
+                continue
+            self._heard_at = self._loop.time()
+            if isinstance(message, bytes):
+                await self._on_packet(uplink, message)
+            else:
+                await self._on_text(uplink, message)
+
+    async def _receive_metadata(self) -> SessionOptions:
+        timeout_s = self._settings.metadata_timeout_s
+        message = await self._connection.receive(self._loop.time() + timeout_s)
+        if message is None:
+            raise Close(CloseCode.REFUSED, f"no metadata has come within {timeout_s:g} s")
+        if isinstance(message, bytes):
+            raise Close(
+                CloseCode.REFUSED,
+                "audio has come before the metadata; the first message must be JSON, {} at least",
+            )
+        try:
+            return parse_metadata(message)
+        except MetadataError as error:
+            raise Close(CloseCode.REFUSED, f"metadata: {error}") from None
+
+    def _open(self, options: SessionOptions) -> Uplink:
+        settings = self._settings
+        self._uplink = uplink = Uplink(
+            self._triton.open_stream(), options, settings.hop_samples, settings.max_hops_in_flight
+        )
+        downlink = Downlink(uplink.sequencer, uplink.in_flight, options.timing_info)
+        self._tasks.create_task(self._relay(uplink, downlink), name="session-relay")
+        return uplink
+
+    def _silent_at(self, uplink: Uplink) -> float:
+        idle_at = self._heard_at + self._settings.idle_timeout_s
+        if not uplink.unflushed:
+            return idle_at
+        return min(idle_at, self._audio_at + self._settings.idle_flush_s)
+
+    async def _on_silence(self, uplink: Uplink) -> None:
+        if uplink.unflushed:
+            await uplink.flush()
+        else:
+            raise Close(CloseCode.NORMAL)
+
+    async def _on_packet(self, uplink: Uplink, packet: bytes) -> None:
+        if not uplink.ended:
+            await uplink.take(packet)
+            self._audio_at = self._loop.time()
+        elif not self._told_ended:
+            self._told_ended = True
+            await self._send_error("the audio has ended with end_audio; more audio is ignored")
+
+    async def _on_text(self, uplink: Uplink, text: str) -> None:
+        try:
+            request = parse_request(text)
+        except RequestError as error:
+            await self._send_error(str(error))
+            return
+        if request is Request.HEALTH_CHECK:
+            await self._connection.send(HEALTHY)
+        elif uplink.ended:
+            await self._send_error("the audio has already ended")
+        else:
+            await self._connection.send(ACKNOWLEDGED)
+            await uplink.end()
+            self._tasks.create_task(self._finish(uplink), name="session-finish")
+
+    async def _send_error(self, message: str) -> None:
+        await self._connection.send(error_frame(message))
+
+    # Ends, and the way down.
+
+    async def _finish(self, uplink: Uplink) -> NoReturn:
+        await uplink.in_flight.drained()
+        await self._connection.send(FINISHED)
+        await asyncio.sleep(FINISH_GRACE_S)
+        raise Close(CloseCode.NORMAL)
+
+    async def _stop_when_told(self) -> NoReturn:
+        await self._stopping.wait()
+        if self._uplink is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._uplink.end()
+                    await self._uplink.in_flight.drained()
+        raise Close(CloseCode.RESTART)
+
+    async def _relay(self, uplink: Uplink, downlink: Downlink) -> NoReturn:
+        while True:
+            answer = await self._next_answer(uplink)
+            for frame in downlink.frames(answer):
+                await self._connection.send(frame)
+            if uplink.in_flight.get(answer.hop) is not None:
+                await uplink.in_flight.leave(answer.hop)
+
+    async def _next_answer(self, uplink: Uplink) -> Answer:
+        patience_s = self._settings.answer_timeout_s
+        while True:
+            try:
+                async with asyncio.timeout(patience_s):
+                    return await uplink.stream.receive()
+            except TimeoutError:
+                if uplink.in_flight.longest_wait_s() >= patience_s:
+                    raise EngineUnavailable(f"no answer for {patience_s:g} s") from None
+
+
+def _end_of(group: BaseExceptionGroup[BaseException]) -> Close:
+    """How the session ends: what was raised first, unless the client went at the same time."""
+    ends = [_as_close(error) for error in group.exceptions]
+    return next((end for end in ends if not isinstance(end, ClientGone)), ends[0])
+
+
+def _as_close(error: BaseException) -> Close:
+    if isinstance(error, Close):
+        return error
+    if isinstance(error, EngineUnavailable):
+        logger.warning("the engine is unavailable: %s", error)
+        return Close(CloseCode.INTERNAL, ENGINE_UNAVAILABLE)
+    logger.error("a session failed by a defect", exc_info=error)
+    return Close(CloseCode.INTERNAL, "the server has failed in this session")

@@ -1,0 +1,159 @@
+"""Deployment settings, read once from the environment (prefix `GATEWAY_`).
+
+Nothing else in the gateway reads the environment. A bad value is a `SettingsError` whose text is
+one line: the variable, the value, and what is accepted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, ms_to_samples
+
+PREFIX = "GATEWAY_"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text says which, its value and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator decides. Field `max_streams` is read from `GATEWAY_MAX_STREAMS`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes any free port; the log says which."""
+    triton: str = "127.0.0.1:8001"
+    """Triton's gRPC address."""
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Keys that clients may use; empty lets everybody in."""
+    max_streams: int = 64
+    """Sessions at a time; more are refused before the upgrade."""
+    hop_ms: int = 128
+    """Audio of one Triton request: fewer requests against less delay."""
+    max_message_bytes: int = 8 * 2**20
+    metadata_timeout_s: float = 60
+    """How long a connection may be open without its metadata."""
+    idle_timeout_s: float = 14_400
+    """The only close on silence."""
+    idle_flush_s: float = 30
+    """After this long without audio the open utterance is closed."""
+    send_timeout_s: float = 10
+    """How long a client may let a message lie before it counts as not reading."""
+    answer_timeout_s: float = 60
+    """How long Triton may answer none of a session's hops."""
+    max_hops_in_flight: int = 64
+    """Unanswered hops of a session; its socket is not read while there are that many."""
+    ping_s: float = 20
+
+    @property
+    def hop_samples(self) -> int:
+        """`hop_ms` in samples."""
+        return ms_to_samples(self.hop_ms)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Settings from variables such as `GATEWAY_PORT`; what is not set keeps its default.
+
+        Raises:
+            SettingsError: a value cannot be used.
+        """
+        values = {
+            name: _read(PREFIX + name.upper(), environment[PREFIX + name.upper()], reader)
+            for name, reader in _READERS.items()
+            if PREFIX + name.upper() in environment
+        }
+        return cls(**values)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables with the gateway's prefix that no setting reads: most likely a slip."""
+    known = {PREFIX + name.upper() for name in _READERS}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    parse: Callable[[str], Any]
+    accepted: str
+
+
+def _read(variable: str, text: str, reader: _Reader) -> Any:
+    try:
+        return reader.parse(text.strip())
+    except ValueError:
+        shown = "(not shown)" if variable == "GATEWAY_API_KEYS" else repr(text)
+        raise SettingsError(f"{variable}={shown} cannot be used: {reader.accepted}") from None
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+def _text(text: str) -> str:
+    _require(bool(text))
+    return text
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    _require(bool(host) and "/" not in text and 1 <= int(port) <= 65_535)
+    return text
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(","))
+    if keys == ("",):
+        return ()
+    _require(all(keys))
+    return keys
+
+
+def _integer(least: int, most: int, unit: str = "") -> _Reader:
+    def parse(text: str) -> int:
+        value = int(text)
+        _require(least <= value <= most)
+        return value
+
+    return _Reader(parse, f"accepted is an integer from {least} to {most}{unit}")
+
+
+def _seconds(most: float) -> _Reader:
+    def parse(text: str) -> float:
+        value = float(text)
+        _require(0 < value <= most)  # false for nan
+        return value
+
+    return _Reader(parse, f"accepted is a number above 0 and up to {most:g} (seconds)")
+
+
+_MAX_HOP_MS = MAX_HOP_SAMPLES // ms_to_samples(VAD_FRAME_MS) * VAD_FRAME_MS
+_DAY_S = 86_400
+
+
+def _hop_ms(text: str) -> int:
+    value = int(text)
+    _require(0 < value <= _MAX_HOP_MS and value % VAD_FRAME_MS == 0)
+    return value
+
+
+_READERS: Mapping[str, _Reader] = {
+    "host": _Reader(_text, "accepted is a host name or an address to listen on"),
+    "port": _integer(0, 65_535),
+    "triton": _Reader(_address, "accepted is HOST:PORT of Triton's gRPC endpoint"),
+    "api_keys": _Reader(_keys, "accepted are keys with commas between them; empty for no keys"),
+    "max_streams": _integer(1, 100_000),
+    "hop_ms": _Reader(
+        _hop_ms, f"accepted is a multiple of {VAD_FRAME_MS} from {VAD_FRAME_MS} to {_MAX_HOP_MS}"
+    ),
+    "max_message_bytes": _integer(1024, 2**30, " (bytes)"),
+    "metadata_timeout_s": _seconds(_DAY_S),
+    "idle_timeout_s": _seconds(30 * _DAY_S),
+    "idle_flush_s": _seconds(100),
+    "send_timeout_s": _seconds(_DAY_S),
+    "answer_timeout_s": _seconds(_DAY_S),
+    "max_hops_in_flight": _integer(2, 10_000),
+    "ping_s": _seconds(_DAY_S),
+}

@@ -1,0 +1,255 @@
+"""A small Triton: a real gRPC server whose ensemble is a toy recogniser.
+
+It takes what `gateway.triton` sends, over a real socket. Silence is a hop of nothing but zeros,
+everything else is speech; a hop of silence, or END, closes the open utterance. An utterance's text
+is the number of its samples and their checksum, so a test can tell whose audio was heard, and that
+none was lost. Faults are switched on by setting the attributes.
+"""
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+from pipeline.audio import samples_to_s
+from pipeline.contract import AUDIO, ENSEMBLE, FEEDBACK, TRANSCRIPT
+from pipeline.options import StreamOptions
+
+Reply = tuple[dict[str, Any], str] | None
+
+
+def transcript(utterance: int, is_final: bool, text: str, **fields: Any) -> dict[str, Any]:
+    """A transcription message, key for key as the pipeline makes it."""
+    segment = {
+        "start_time": 0.0,
+        "end_time": 1.0,
+        "text": text,
+        "log_prob": -1.5,
+        "word_timestamps": [],
+        "speaker": None,
+        "speaker_confidence": None,
+        "possible_hallucination": False,
+        "beam_results": [],
+        "language_code": "en",
+        "language_prob": None,
+    }
+    return {
+        "type": "transcription",
+        "is_final": is_final,
+        "transcription_num": utterance,
+        "segments": [segment] if text else [],
+        "language_code": "en",
+        "language_prob": None,
+        "audio_length_sec": 1.0,
+        "diarization": [],
+        "timing_info": None,
+        "pipeline_latency": None,
+        "enable_chunk_level_language_detection": False,
+        "next_partial": None,
+        "transcript": text,
+        "confidence": 0.9,
+        **fields,
+    }
+
+
+def text_of(audio: bytes) -> str:
+    """What the toy recogniser makes of an utterance's samples (int16)."""
+    return f"{len(audio) // 2} samples {zlib.crc32(audio):08x}"
+
+
+@dataclass
+class Sequence:
+    """State of one open sequence."""
+
+    options: StreamOptions
+    position: int
+    utterance: int = 0
+    audio: bytes = b""
+
+    def hop(self, audio: bytes, end: bool, discard: bool) -> dict[str, Any] | None:
+        """The message that a hop yields, if any."""
+        self.position += len(audio) // 2
+        is_speech = any(audio)
+        if is_speech:
+            self.audio += audio
+        if not self.audio or discard:
+            return None
+        if end or not is_speech:
+            return self._final()
+        return self._message(is_final=False) if self.options.partials else None
+
+    def _final(self) -> dict[str, Any]:
+        message = self._message(is_final=True)
+        self.utterance += 1
+        self.audio = b""
+        return message
+
+    def _message(self, is_final: bool) -> dict[str, Any]:
+        message = transcript(self.utterance, is_final, text_of(self.audio))
+        message["segments"][0]["end_time"] = samples_to_s(self.position)
+        return message
+
+
+@dataclass
+class SeenHop:
+    """What one request said."""
+
+    index: int
+    sequence_id: int
+    samples: int
+    start: bool
+    end: bool
+    parameters: dict[str, Any]
+
+
+@dataclass
+class FakeTriton:
+    """The server. `async with` it; `address` is where it listens."""
+
+    ready: bool = True
+    loaded: bool = True
+    delay_s: Callable[[SeenHop], float] = lambda _: 0
+    """How long the answer to a hop takes; answers overtake each other."""
+    error: Callable[[SeenHop], str | None] = lambda _: None
+    silent: bool = False
+    """Take hops and answer none."""
+    breaks_at: int | None = None
+    """Break the stream when the hop of this index comes."""
+    padding: str = ""
+    """Makes every message longer."""
+    empty: bool = False
+    """Recognise nothing: messages without segments."""
+    sequences: dict[int, Sequence] = field(default_factory=dict)
+    """The open ones."""
+    hops: list[SeenHop] = field(default_factory=list)
+    address: str = ""
+    port: int = 0
+
+    async def __aenter__(self) -> "FakeTriton":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server()
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Service(self), self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.address = f"127.0.0.1:{self.port}"
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(None)
+
+    def take(self, hop: SeenHop, audio: bytes) -> Reply:
+        """The toy ensemble: the message and the feedback that a hop yields."""
+        if hop.start:
+            options = StreamOptions.model_validate_json(hop.parameters.get("options", "{}"))
+            self.sequences[hop.sequence_id] = Sequence(options, options.start_sample)
+        sequence = self.sequences[hop.sequence_id]
+        message = sequence.hop(audio, hop.end, "discard" in hop.parameters)
+        if hop.end:
+            del self.sequences[hop.sequence_id]
+        if message is None:
+            return None
+        if self.empty:
+            message |= {"segments": [], "transcript": ""}
+        if self.padding:
+            message["padding"] = self.padding
+        return message, f"feedback {hop.index}"
+
+
+class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """The four calls of KServe's protocol that the gateway makes."""
+
+    def __init__(self, fake: FakeTriton) -> None:
+        self._fake = fake
+
+    async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return pb.ServerReadyResponse(ready=self._fake.ready)
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return pb.ModelReadyResponse(ready=self._fake.loaded and request.name == ENSEMBLE)
+
+    async def ModelStreamInfer(  # noqa: N802
+        self, requests: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[Any]:
+        answers: asyncio.Queue[Any] = asyncio.Queue()
+        async with asyncio.TaskGroup() as tasks:
+            taking = tasks.create_task(self._take_all(requests, answers, tasks, context))
+            while (answer := await answers.get()) is not None:
+                yield answer
+            taking.cancel()
+
+    async def _take_all(
+        self, requests: AsyncIterator[Any], answers: Any, tasks: asyncio.TaskGroup, context: Any
+    ) -> None:
+        pending = []
+        async for request in requests:
+            hop = _seen(request)
+            self._fake.hops.append(hop)
+            if self._fake.breaks_at == hop.index:
+                await context.abort(grpc.StatusCode.INTERNAL, "the server has lost its mind")
+            response = self._respond(request, hop)
+            if not self._fake.silent:
+                delay_s = self._fake.delay_s(hop)
+                pending.append(tasks.create_task(_later(answers, response, delay_s)))
+        await asyncio.gather(*pending)
+        answers.put_nowait(None)
+
+    def _respond(self, request: Any, hop: SeenHop) -> Any:
+        error = self._fake.error(hop)
+        if error is not None:
+            return pb.ModelStreamInferResponse(
+                error_message=error, infer_response=pb.ModelInferResponse(id=request.id)
+            )
+        reply = self._fake.take(hop, request.raw_input_contents[0])
+        response = pb.ModelInferResponse(model_name=ENSEMBLE, id=request.id)
+        response.parameters["triton_final_response"].bool_param = True
+        if reply is not None:
+            message, feedback = reply
+            _add_text(response, TRANSCRIPT.name, json.dumps(message))
+            _add_text(response, FEEDBACK.name, feedback)
+        return pb.ModelStreamInferResponse(infer_response=response)
+
+
+def _seen(request: Any) -> SeenHop:
+    parameters = {
+        name: getattr(value, value.WhichOneof("parameter_choice"))
+        for name, value in request.parameters.items()
+    }
+    assert parameters.pop("triton_enable_empty_final_response") is True
+    (tensor,) = request.inputs
+    samples = np.frombuffer(request.raw_input_contents[0], np.int16)
+    assert (request.model_name, tensor.name, tensor.datatype) == (ENSEMBLE, AUDIO.name, "INT16")
+    assert list(tensor.shape) == [1, len(samples)]
+    return SeenHop(
+        index=int(request.id),
+        sequence_id=parameters.pop("sequence_id"),
+        samples=len(samples),
+        start=parameters.pop("sequence_start"),
+        end=parameters.pop("sequence_end"),
+        parameters=parameters,
+    )
+
+
+async def _later(answers: asyncio.Queue[Any], response: Any, delay_s: float) -> None:
+    if delay_s:
+        await asyncio.sleep(delay_s)
+    answers.put_nowait(response)
+
+
+def _add_text(response: Any, name: str, text: str) -> None:
+    output = response.outputs.add()
+    output.name, output.datatype = name, "BYTES"
+    output.shape.extend([1, 1])
+    data = text.encode()
+    response.raw_output_contents.append(len(data).to_bytes(4, "little") + data)

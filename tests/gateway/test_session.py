@@ -1,0 +1,228 @@
+"""A session's way from metadata to `finished`, over a real websocket and real gRPC."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from tests.gateway.conftest import (
+    END_AUDIO,
+    HOP_SAMPLES,
+    Server,
+    errors,
+    finals,
+    receive_all,
+    send_all,
+    silence,
+    speech,
+    tone,
+    transcribe,
+)
+from tests.gateway.fake_triton import FakeTriton, text_of
+
+ACKNOWLEDGED = {"type": "end_audio", "body": {"status": "acknowledged"}}
+FINISHED = {"type": "end_audio", "body": {"status": "finished"}}
+PARTIALS = {"streaming_params": {"enable_partial_transcripts": True}}
+TOLD_KEYS = (
+    "segments language_code language_prob diarization timing_info "
+    "enable_chunk_level_language_detection audio_length_sec is_final transcription_num "
+    "next_partial pipeline_latency type transcript confidence"
+).split()
+
+
+async def test_each_utterance_gets_its_final_with_every_key(server: Server) -> None:
+    frames = await transcribe(server, speech(1, 2).tobytes())
+    assert [final["transcript"] for final in finals(frames)] == [
+        text_of(tone(3 * HOP_SAMPLES, seed).tobytes()) for seed in (1, 2)
+    ]
+    assert [final["transcription_num"] for final in finals(frames)] == [0, 1]
+    assert set(finals(frames)[0]) == set(TOLD_KEYS)
+
+
+async def test_end_audio_is_acknowledged_and_the_open_utterance_finished(server: Server) -> None:
+    audio = tone(HOP_SAMPLES + 100).tobytes()
+    frames = await transcribe(server, audio)
+    assert frames[0] == ACKNOWLEDGED
+    assert finals(frames)[0]["transcript"] == text_of(audio)
+    assert frames[-1] == FINISHED
+
+
+async def test_an_empty_stream_is_finished_without_touching_triton(
+    server: Server, triton: FakeTriton
+) -> None:
+    assert await transcribe(server, b"") == [ACKNOWLEDGED, FINISHED]
+    assert triton.hops == []
+
+
+async def test_silence_only_yields_nothing(server: Server, triton: FakeTriton) -> None:
+    assert await transcribe(server, silence(4000).tobytes()) == [ACKNOWLEDGED, FINISHED]
+    assert [hop.start for hop in triton.hops] == [True] + [False] * 8
+    assert [hop.end for hop in triton.hops] == [False] * 8 + [True]
+
+
+async def test_partials_precede_their_final_and_share_its_number(server: Server) -> None:
+    frames = await transcribe(server, speech(1, 2).tobytes(), PARTIALS)
+    told = [(f["transcription_num"], f["is_final"]) for f in frames if "is_final" in f]
+    assert told == [(0, False)] * 3 + [(0, True)] + [(1, False)] * 3 + [(1, True)]
+
+
+@pytest.mark.parametrize("packet_bytes", [1, 320, 1024, 4096, 65536])
+async def test_finals_do_not_depend_on_packet_sizes(server: Server, packet_bytes: int) -> None:
+    audio = speech(1, 2)[:-100].tobytes()
+    whole = await transcribe(server, audio, packet_bytes=len(audio))
+    cut = await transcribe(server, audio, packet_bytes=packet_bytes)
+    assert finals(cut) == finals(whole)
+    assert len(finals(cut)) == 2
+
+
+async def test_other_rates_and_encodings_reach_triton_as_16_khz(
+    server: Server, triton: FakeTriton
+) -> None:
+    metadata = {"streaming_params": {"encoding": "pcm_mulaw", "sample_rate": 8000}}
+    await transcribe(server, bytes(range(256)) * 8, metadata)
+    assert sum(hop.samples for hop in triton.hops) == 2 * 8 * 256
+
+
+async def test_feedback_goes_back_with_the_next_hop(server: Server, triton: FakeTriton) -> None:
+    async with server.connect() as client:
+        await client.send(json.dumps(PARTIALS))
+        for seed in range(3):
+            await client.send(tone(HOP_SAMPLES, seed).tobytes())
+            await client.recv()
+    assert [hop.parameters["feedback"] for hop in triton.hops[:3]] == [
+        "",
+        "feedback 0",
+        "feedback 1",
+    ]
+
+
+async def test_options_go_with_the_first_hop_and_ngram_size_with_every_hop(
+    server: Server, triton: FakeTriton
+) -> None:
+    metadata = {
+        "whisper_params": {
+            "audio_language": "fr-CA",
+            "whisper_sampling_params": {"no_repeat_ngram_size": 3},
+        }
+    }
+    await transcribe(server, tone(2 * HOP_SAMPLES).tobytes(), metadata)
+    assert json.loads(triton.hops[0].parameters["options"]) == {
+        "language": "fr",
+        "no_repeat_ngram_size": 3,
+    }
+    assert ["options" in hop.parameters for hop in triton.hops] == [True, False, False]
+    assert [hop.parameters["no_repeat_ngram_size"] for hop in triton.hops] == [3, 3, 3]
+
+
+async def test_timing_is_told_when_asked_for(server: Server) -> None:
+    audio = speech(1).tobytes()
+    (final,) = finals(await transcribe(server, audio, {"include_timing_info": True}))
+    assert 0 < final["pipeline_latency"] < 5
+    timing = final["timing_info"]
+    assert timing["audio_received_sec"] == pytest.approx(len(audio) / 2 / 16000, abs=1e-3)
+    latency = timing["answered_at"] - timing["hop_sent_at"]
+    assert latency == pytest.approx(final["pipeline_latency"], abs=1e-3)
+    (quiet,) = finals(await transcribe(server, audio))
+    assert quiet["pipeline_latency"] is None
+    assert quiet["timing_info"] is None
+
+
+async def test_finals_stay_in_order_when_answers_overtake_each_other(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda hop: 0.1 if hop.index == 3 else 0  # the first utterance's final
+    frames = await transcribe(server, speech(1, 2, 3).tobytes(), PARTIALS)
+    assert [f["transcription_num"] for f in finals(frames)] == [0, 1, 2]
+    numbers = [f["transcription_num"] for f in frames if "is_final" in f]
+    assert numbers == sorted(numbers)
+
+
+async def test_eight_sessions_at_once_hear_their_own_audio_only(server: Server) -> None:
+    sessions = [transcribe(server, speech(seed, hops=9).tobytes()) for seed in range(8)]
+    for seed, frames in enumerate(await asyncio.gather(*sessions)):
+        expected = text_of(tone(9 * HOP_SAMPLES, seed).tobytes())
+        assert [final["transcript"] for final in finals(frames)] == [expected]
+
+
+async def test_a_health_check_is_answered_and_the_session_goes_on(server: Server) -> None:
+    async with server.connect() as client:
+        await client.send("{}")
+        await client.send('{"type": "health_check"}')
+        assert json.loads(await client.recv()) == {
+            "type": "health_check",
+            "body": {"status": "ok"},
+        }
+        await client.send(END_AUDIO)
+        assert (await receive_all(client))[-1] == FINISHED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "finalize"}',
+        '{"terminate_session": true}',
+        "{broken",
+        "[]",
+        "3",
+        "null",
+        '{"type": ["end_audio"]}',
+        '{"type": NaN}',
+        "[" * 60_000,
+        " " * 100_000,
+    ],
+)
+async def test_a_text_that_is_not_understood_is_an_error_and_the_session_goes_on(
+    server: Server, text: str
+) -> None:
+    async with server.connect() as client:
+        await client.send("{}")
+        await client.send(text)
+        frame = json.loads(await client.recv())
+        assert frame["type"] == "error"
+        assert "health_check" in frame["message"]
+        await send_all(client, speech(1).tobytes())
+        await client.send(END_AUDIO)
+        frames = await receive_all(client)
+    assert len(finals(frames)) == 1
+    assert client.close_code == 1000
+
+
+async def test_audio_after_end_audio_is_a_recoverable_error(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda _: 0.05
+    async with server.connect() as client:
+        await client.send("{}")
+        await send_all(client, tone(HOP_SAMPLES).tobytes())
+        await client.send(END_AUDIO)
+        await client.send(b"\1\0" * 600)
+        await client.send(END_AUDIO)
+        frames = await receive_all(client)
+    assert [error.partition(";")[0] for error in errors(frames)] == [
+        "the audio has ended with end_audio",
+        "the audio has already ended",
+    ]
+    assert len(finals(frames)) == 1
+    assert frames[-1] == FINISHED
+    assert client.close_code == 1000
+
+
+async def test_a_window_that_fails_is_a_recoverable_error(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.error = lambda hop: "out of memory\n  at line 3" if hop.index == 1 else None
+    frames = await transcribe(server, speech(1).tobytes())
+    assert errors(frames) == ["a part of the audio could not be transcribed: out of memory"]
+    assert len(finals(frames)) == 1
+
+
+async def test_utterances_without_words_are_not_told(server: Server, triton: FakeTriton) -> None:
+    triton.empty = True
+    assert await transcribe(server, speech(1, 2).tobytes(), PARTIALS) == [ACKNOWLEDGED, FINISHED]
+
+
+async def test_a_million_samples_in_one_packet_are_all_heard(server: Server) -> None:
+    audio = np.tile(tone(1000), 1000).tobytes()
+    (final,) = finals(await transcribe(server, audio, packet_bytes=len(audio)))
+    assert final["transcript"] == text_of(audio)
