@@ -6,8 +6,9 @@
 
 Streams every recording through the websocket, joins its finals, and prints a table per language
 and per folder; with --reference also the same for whole recordings decoded offline with the same
-weights, and the difference. A recording without text in the manifest has no speech: a final with
-text that is not marked as a possible hallucination counts as a failure.
+weights, and the difference (--worst then ranks by what streaming lost). A recording without text
+in the manifest has no speech: a final with text that is not marked as a possible hallucination
+counts as a failure.
 Exit codes: 0 done, 1 a session failed or text was invented, 2 bad usage, 130 Ctrl-C.
 """
 
@@ -76,17 +77,13 @@ async def _stream(item: Item, args: argparse.Namespace) -> report.Result:
     language = "auto" if args.language == "auto" else item.given_language
     recording = read_recording(item.path)
     form = PacketFormat(recording.rate_hz, VAD_FRAME_MS)
-    metadata: Message = {
-        "whisper_params": {"audio_language": language},
-        "streaming_params": {"encoding": form.encoding, "sample_rate": form.rate_hz},
-    }
     messages: list[Message] = []
     progress = Progress()
     failure = None
     try:
         await run_session(
             args.url,
-            metadata,
+            _metadata(form, language, args.metadata),
             from_recording(recording, form, args.speed),
             messages.append,
             api_key=args.api_key or os.environ.get("GATEWAY_API_KEY"),
@@ -96,6 +93,15 @@ async def _stream(item: Item, args: argparse.Namespace) -> report.Result:
         failure = str(error)
     reasons = [reason for reason in (failure, *progress.errors) if reason]
     return _result(item, messages, language == "auto", "; ".join(reasons) or None)
+
+
+def _metadata(form: PacketFormat, language: str, extra: Message) -> Message:
+    """The session's first message; groups of `extra` add to ours and win over them."""
+    ours: dict[str, Message] = {
+        "whisper_params": {"audio_language": language},
+        "streaming_params": {"encoding": form.encoding, "sample_rate": form.rate_hz},
+    }
+    return ours | {group: ours.get(group, {}) | fields for group, fields in extra.items()}
 
 
 def _result(
@@ -151,7 +157,7 @@ def _print_report(
     lines = [*report.tables("streaming", results)]
     if reference:
         lines += [*report.tables("offline", reference), *report.difference(results, reference)]
-    print("\n".join([*lines, *report.worst(results, worst), *report.failures(results)]))
+    print("\n".join([*lines, *report.worst(results, reference, worst), *report.failures(results)]))
 
 
 def _progress(verb: str, total: int) -> Callable[[int], None]:
@@ -185,8 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=1, metavar="N", help="recordings at once; default: 1")
     add("--speed", type=float, default=0.0, metavar="X", help="1: real time; default 0: no waiting")
     add("--language", choices=("given", "auto"), default="given", help="default: the manifest's")
+    add("--metadata", type=json.loads, default={}, metavar="JSON", help="more of the metadata")
     add("--limit", type=int, metavar="N", help="at most N recordings of every folder")
-    add("--worst", type=int, default=0, metavar="N", help="list the N worst with both texts")
+    add("--worst", type=int, default=0, metavar="N", help="list the N worst with all texts")
     add("--json", type=Path, metavar="OUT", help="write everything to a file as well")
     add("--reference", type=Path, metavar="MODEL_DIR", help="decode offline with these weights too")
     add("--reference-cache", type=Path, metavar="FILE", help="keep offline texts here")

@@ -95,18 +95,22 @@ def difference(results: list[Result], reference: list[Result]) -> Iterator[str]:
         yield ""
 
 
-def worst(results: list[Result], count: int) -> Iterator[str]:
-    """The recordings with the most word errors, with what was said and what was heard."""
+def worst(results: list[Result], reference: list[Result] | None, count: int) -> Iterator[str]:
+    """The recordings with the most word errors, or most above the reference, with all texts."""
+    offline = {result.item.name: result for result in reference or []}
+
+    def excess(result: Result) -> int:
+        there = offline.get(result.item.name)
+        return result.errors.errors - (there.errors.errors if there else 0)
+
     spoken = [result for result in results if result.item.has_speech]
-    ranked = sorted(spoken, key=lambda result: result.errors.errors, reverse=True)
-    for result in ranked[:count]:
-        errors = result.errors
-        yield (
-            f"{result.item.name}: WER {errors.rate_percent:.0f} % of {errors.words} words "
-            f"(S {errors.substitutions}, D {errors.deletions}, I {errors.insertions})"
-        )
-        yield f"  said:  {normalized(result.item.text, result.item.language)}"
-        yield f"  heard: {normalized(result.text, result.item.language)}"
+    for result in sorted(spoken, key=excess, reverse=True)[:count]:
+        language = result.item.language
+        yield f"{result.item.name}: {_counts(result.errors)}"
+        yield f"  said:    {normalized(result.item.text, language)}"
+        yield f"  heard:   {normalized(result.text, language)}"
+        if there := offline.get(result.item.name):
+            yield f"  offline: {normalized(there.text, language)}  ({_counts(there.errors)})"
 
 
 def failures(results: list[Result]) -> Iterator[str]:
@@ -141,6 +145,13 @@ def _line(name: str, group: Group) -> str:
         f"{name:14} {group.recordings:10} {group.audio_s:8.1f} {errors.words:6} "
         f"{_percent(errors.rate_percent):>6} {errors.substitutions:5} {errors.deletions:5} "
         f"{errors.insertions:5} {group.suspect_finals:7} {right:>8}"
+    )
+
+
+def _counts(errors: WordErrors) -> str:
+    return (
+        f"WER {errors.rate_percent:.0f} % of {errors.words} words "
+        f"(S {errors.substitutions}, D {errors.deletions}, I {errors.insertions})"
     )
 
 

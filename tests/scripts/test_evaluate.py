@@ -76,11 +76,19 @@ def test_the_difference_to_offline_is_per_language() -> None:
 
 def test_the_worst_recordings_come_with_both_texts() -> None:
     results = [heard(FRENCH, FRENCH.text), heard(ENGLISH, "Press two."), heard(MUSIC, "x y z")]
-    assert list(report.worst(results, 1)) == [
+    assert list(report.worst(results, None, 1)) == [
         "ast/one.wav: WER 83 % of 6 words (S 1, D 4, I 0)",
-        "  said:  press one for help mister smith",
-        "  heard: press 2",
+        "  said:    press one for help mister smith",
+        "  heard:   press 2",
     ]
+
+
+def test_with_a_reference_the_worst_are_those_that_streaming_lost() -> None:
+    results = [heard(FRENCH, "Vous en ligne."), heard(ENGLISH, "Press two.")]
+    reference = [heard(FRENCH, "Vous êtes plus en ligne."), heard(ENGLISH, "Press two.")]
+    lines = list(report.worst(results, reference, 1))
+    assert lines[0].startswith("ast/deux.wav")
+    assert lines[-1] == "  offline: vous êtes plus en ligne  (WER 17 % of 6 words (S 0, D 1, I 0))"
 
 
 def test_unmarked_text_without_speech_is_a_failure() -> None:
@@ -183,6 +191,15 @@ async def test_languages_are_judged_when_they_are_detected(
     assert languages == {"auto"}
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line]
     assert [row[-1] for row in rows if row[0] in ("en", "fr", "all")][:3] == ["1/1", "0/1", "1/4"]
+
+
+async def test_more_metadata_can_be_given() -> None:
+    extra = '{"whisper_params": {"prompt": "Digium"}, "streaming_vad_config": {"threshold": 0.4}}'
+    async with answers_by(by_language) as gateway:
+        await run(str(MANIFEST), "--url", gateway.url, "--limit", "1", "--metadata", extra)
+    metadata = gateway.sessions[0].metadata
+    assert metadata["whisper_params"] == {"audio_language": "en", "prompt": "Digium"}
+    assert metadata["streaming_vad_config"] == {"threshold": 0.4}
 
 
 async def test_a_session_that_breaks_is_listed_and_the_others_count(
