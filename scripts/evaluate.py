@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 
 from pipeline.audio import VAD_FRAME_MS
 from scripts import report
+from scripts.arguments import json_groups, positive, speed
 from scripts.client import DEFAULT_URL, Message, Progress, SessionError, run_session
 from scripts.display import partial_text
 from scripts.manifest import Item, ManifestError, limited, read_manifest
@@ -188,11 +189,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--url", default=DEFAULT_URL, help="default: %(default)s")
     add("--api-key", metavar="KEY", help="default: $GATEWAY_API_KEY")
-    add("--jobs", type=int, default=1, metavar="N", help="recordings at once; default: 1")
-    add("--speed", type=float, default=0.0, metavar="X", help="1: real time; default 0: no waiting")
+    add("--jobs", type=positive, default=1, metavar="N", help="recordings at once; default: 1")
+    add("--speed", type=speed, default=0.0, metavar="X", help="1: real time; default 0: no waiting")
     add("--language", choices=("given", "auto"), default="given", help="default: the manifest's")
-    add("--metadata", type=json.loads, default={}, metavar="JSON", help="more of the metadata")
-    add("--limit", type=int, metavar="N", help="at most N recordings of every folder")
+    add("--metadata", type=json_groups, default={}, metavar="JSON", help="more of the metadata")
+    add("--limit", type=positive, metavar="N", help="at most N recordings of every folder")
     add("--worst", type=int, default=0, metavar="N", help="list the N worst with all texts")
     add("--json", type=Path, metavar="OUT", help="write everything to a file as well")
     add("--reference", type=Path, metavar="MODEL_DIR", help="decode offline with these weights too")

@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from anywhere
 
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_MS
+from scripts.arguments import positive, speed, wire_rate
 from scripts.client import (
     DEFAULT_URL,
     Message,
@@ -32,12 +33,7 @@ from scripts.client import (
     run_session,
 )
 from scripts.display import Display, timing_line
-from scripts.recording import (
-    MAX_WIRE_RATE_HZ,
-    MIN_WIRE_RATE_HZ,
-    UnreadableAudioError,
-    read_recording,
-)
+from scripts.recording import UnreadableAudioError, read_recording
 from scripts.sources import (
     ENCODINGS,
     PCM,
@@ -142,8 +138,7 @@ def _source(args: argparse.Namespace) -> tuple[PacketFormat, AsyncIterator[Packe
         return form, from_pipe(sys.stdin.fileno(), form, args.speed or 0.0)
     recording = read_recording(Path(args.source), args.rate)
     form = PacketFormat(recording.rate_hz, args.packet_ms, args.encoding)
-    speed = 1.0 if args.speed is None else args.speed
-    return form, from_recording(recording, form, speed)
+    return form, from_recording(recording, form, 1.0 if args.speed is None else args.speed)
 
 
 def _stop_on_interrupt() -> asyncio.Event:
@@ -234,17 +229,17 @@ def _add_sending(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--encoding", choices=ENCODINGS, default=PCM, help="default: %(default)s")
     group.add_argument(
         "--rate",
-        type=_wire_rate,
+        type=wire_rate,
         metavar="HZ",
         help=f"a file is converted to it (default: its own); of standard input and the microphone "
         f"it is the rate (default: {SAMPLE_RATE})",
     )
     group.add_argument(
-        "--packet-ms", type=_positive, default=VAD_FRAME_MS, metavar="MS", help="default: 32"
+        "--packet-ms", type=positive, default=VAD_FRAME_MS, metavar="MS", help="default: 32"
     )
     group.add_argument(
         "--speed",
-        type=_speed,
+        type=speed,
         metavar="X",
         help="1: real time (default for files), 2: twice as fast, 0: as fast as the server takes "
         "it (default for standard input)",
@@ -255,27 +250,6 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--timing", action="store_true", help="the server's timings of finals")
     group.add_argument("--json", action="store_true", help="every message as a line of JSON")
-
-
-def _wire_rate(text: str) -> int:
-    rate_hz = int(text)
-    if not MIN_WIRE_RATE_HZ <= rate_hz <= MAX_WIRE_RATE_HZ:
-        raise argparse.ArgumentTypeError(
-            f"{rate_hz} is not between {MIN_WIRE_RATE_HZ} and {MAX_WIRE_RATE_HZ} Hz"
-        )
-    return rate_hz
-
-
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
-
-
-def _speed(text: str) -> float:
-    if not 0 <= (value := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
-    return value
 
 
 if __name__ == "__main__":

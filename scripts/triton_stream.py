@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 from pipeline.audio import SAMPLE_RATE, ms_to_samples
 from pipeline.contract import ENSEMBLE
 from pipeline.options import StreamOptions
+from scripts import arguments
 from scripts.display import Display, Message
 from scripts.ensemble_stream import EnsembleStream
 from scripts.recording import Pcm, UnreadableAudioError, read_recording
@@ -41,9 +41,9 @@ MAX_UNANSWERED_HOPS = 64
 MAX_SEQUENCE_ID = 2**63 - 1
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(command_line: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    args = _parser().parse_args(arguments)
+    args = _parser().parse_args(command_line)
     try:
         options = _options(args)
         pcm = read_recording(Path(args.file), SAMPLE_RATE).pcm
@@ -117,30 +117,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language", metavar="CODE", help="ISO 639-1 such as en, or auto")
     parser.add_argument(
         "--options",
-        type=_json_object,
+        type=arguments.json_object,
         metavar="JSON",
         default={},
         help="any of the fields in pipeline/options.py",
     )
     parser.add_argument(
         "--speed",
-        type=float,
+        type=arguments.speed,
         default=1.0,
         metavar="X",
         help="1: real time (default), 0: as fast as Triton answers",
     )
     parser.add_argument("--json", action="store_true", help="every message as a line of JSON")
     return parser
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"not a JSON object: {text}")
-    return value
 
 
 if __name__ == "__main__":

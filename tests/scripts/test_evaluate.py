@@ -221,6 +221,16 @@ async def test_a_session_that_breaks_is_listed_and_the_others_count(
     ) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--jobs", "0"], ["--metadata", "[]"], ["--metadata", '{"whisper_params": 1}']]
+)
+def test_bad_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main([str(MANIFEST), *arguments])
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
 async def test_a_missing_manifest_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert await run("missing.tsv") == 2
     assert "missing.tsv" in capsys.readouterr().err
