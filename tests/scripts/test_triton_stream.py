@@ -9,10 +9,12 @@ import soundfile
 
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE
 from pipeline.options import StreamOptions
-from scripts import triton_stream
+from scripts import stream, triton_stream
+from scripts.server import Server
 from tests.scripts.fake_gateway import transcription
 from tests.scripts.fake_triton import Answer, FakeTriton
 
+CLIPS = Path(__file__).parents[1] / "data" / "clips"
 PCM = (np.arange(SAMPLE_RATE) % 997).astype(np.int16)
 """One second: seven hops of 128 ms, a shorter one, and the empty one at the end."""
 HOP_BYTES = 128 * SAMPLE_RATE // 1000 * SAMPLE_BYTES
@@ -148,3 +150,16 @@ def test_a_stream_left_early_lets_go_of_its_sequence(
     assert last.parameters["sequence_end"]
     assert last.parameters["discard"]
     assert len(triton.hops) <= LAST
+
+
+def test_the_real_ensemble_gives_the_finals_that_the_gateway_gives(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(CLIPS / "es" / "vm-review.wav")
+    url, (host, port) = server.settings.url, server.settings.triton
+    assert stream.main([clip, "--url", url, "--language", "es", "--speed", "0"]) == 0
+    through_the_gateway = capsys.readouterr().out
+    direct = [clip, "--triton", f"{host}:{port}", "--language", "es", "--speed", "0"]
+    assert triton_stream.main(direct) == 0
+    assert capsys.readouterr().out == through_the_gateway
+    assert "volver a grabar su mensaje" in through_the_gateway
