@@ -33,8 +33,9 @@ from pipeline.spectrogram import log_mel_spectrogram
 from pipeline.tokens import MAX_TEXT_TOKENS, WhisperTokenizer
 
 TAIL_SPEECH = Path(__file__).with_name("tail_speech.wav")
-"""One second of speech whose trailing silence is grafted (John F. Kennedy, 1961; public domain)."""
-TAIL_MARGIN_S = 0.5
+"""Pieces of speech whose trailing silence is grafted (John F. Kennedy, 1961; public domain)."""
+TAIL_PIECE_SAMPLES = SAMPLE_RATE * 99 // 100
+TAIL_MARGIN_SAMPLES = SAMPLE_RATE // 2
 """Silence right behind the tail's speech still sounds of it, and is not grafted."""
 
 
@@ -88,14 +89,20 @@ class CTranslate2Engine:
         return array
 
     def _make_tail(self) -> SilenceTail:
+        """The mean over the tail's pieces of speech: one voice alone colours the silence."""
         speech, rate = soundfile.read(TAIL_SPEECH, dtype="float32")
         assert rate == SAMPLE_RATE
-        padded = np.zeros(WHISPER_WINDOW_SAMPLES, np.float32)
-        padded[: len(speech)] = speech
-        states = self._encode(log_mel_spectrogram(padded, self._n_mels).astype(np.float16))
-        speech_samples = len(speech) + TAIL_MARGIN_S * SAMPLE_RATE
+        pieces = speech.reshape(-1, TAIL_PIECE_SAMPLES)
+        states = np.mean([self._silence_behind(piece) for piece in pieces], axis=0)
+        speech_samples = TAIL_PIECE_SAMPLES + TAIL_MARGIN_SAMPLES
         speech_states = math.ceil(speech_samples / (MEL_HOP_SAMPLES * MEL_FRAMES_PER_STATE))
         return SilenceTail(states, speech_states)
+
+    def _silence_behind(self, speech: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Encoder states [1500, width] of speech followed by silence up to 30 s."""
+        padded = np.zeros(WHISPER_WINDOW_SAMPLES, np.float32)
+        padded[: len(speech)] = speech
+        return self._encode(log_mel_spectrogram(padded, self._n_mels).astype(np.float16))
 
     def _head(self, request: EngineRequest, states: NDArray[np.float32]) -> Hypothesis:
         """What the model says before the text when the prompt ends in `<|startoftranscript|>`."""
