@@ -13,7 +13,8 @@ Rules:
 
 - An utterance opens at the first frame whose probability reaches `threshold` and ends after
   `min_silence` since a frame under `silence_threshold`, a lower one (the hysteresis of Silero's
-  own `VADIterator`). One with fewer than `MIN_VOICED_FRAMES` speech frames is a click: no utterance.
+  own `VADIterator`). One with fewer than `MIN_VOICED_FRAMES` speech frames is a click: it gives
+  no window.
 - An utterance that grows to `max_window` is cut in the longest pause of its last third.
 - `next_window` stops at the first final, because an ensemble step may answer a request only once;
   frames after it wait for the next call. Partials are made only when no frame waits.
@@ -128,9 +129,7 @@ class Endpointer:
         """Whether an utterance is open."""
         return self._open is not None
 
-    def receive(
-        self, pcm: bytes, probabilities: Sequence[float], levels: Sequence[float]
-    ) -> None:
+    def receive(self, pcm: bytes, probabilities: Sequence[float], levels: Sequence[float]) -> None:
         """Take whole VAD frames: their audio, speech probabilities, and levels in dB.
 
         Raises:
@@ -370,4 +369,3 @@ def _merge(finals: Sequence[Window]) -> Window:
         voiced=voiced,
         speech_probability=sum(f.speech_probability * f.voiced for f in finals) / voiced,
     )
-

@@ -70,9 +70,7 @@ class LogMel:
         """The engine's inputs for a window, int16 [n], by name, with a batch dimension of 1."""
         waveform = window_waveform(audio, info)
         features = log_mel_spectrogram(self._padded(waveform), self._policy.n_mels)
-        prompt = self._tokenizer.decoder_prompt(
-            self._language(waveform, info), info.options.prompt
-        )
+        prompt = self._tokenizer.decoder_prompt(self._language(waveform, info), info.options.prompt)
         return _engine_inputs(features, prompt, self._new_tokens(waveform, prompt, info)) | (
             self._constants() | _sampling(info)
         )

@@ -146,9 +146,7 @@ class TranscriptWriter:
         ]
 
 
-def _message(
-    segments: list[dict[str, Any]], info: WindowInfo, best: _Reading
-) -> dict[str, Any]:
+def _message(segments: list[dict[str, Any]], info: WindowInfo, best: _Reading) -> dict[str, Any]:
     return {
         "type": "transcription",
         "is_final": info.final,

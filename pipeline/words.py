@@ -62,9 +62,7 @@ def _is_opening(piece: str) -> bool:
     )
 
 
-def _whole_pieces(
-    tokenizer: WhisperTokenizer, tokens: Sequence[int]
-) -> list[tuple[str, int]]:
+def _whole_pieces(tokenizer: WhisperTokenizer, tokens: Sequence[int]) -> list[tuple[str, int]]:
     """Pieces of text with their number of tokens: a token may hold part of a character only."""
     pieces: list[tuple[str, int]] = []
     begun: list[int] = []

@@ -161,9 +161,7 @@ class CTranslate2Engine:
 _NOTHING = Hypothesis([], [])
 
 
-def _groups(
-    requests: Sequence[EngineRequest], heads: Sequence[Hypothesis]
-) -> list[list[int]]:
+def _groups(requests: Sequence[EngineRequest], heads: Sequence[Hypothesis]) -> list[list[int]]:
     """Indices of requests that one `generate` call can take together.
 
     CTranslate2 wants `<|startoftranscript|>` at the same place in all prompts, so the length in
@@ -199,6 +197,4 @@ def _hypothesis(tokens: list[int], score: float, length_penalty: float) -> Hypot
 def _behind(head: Hypothesis, beam: Hypothesis, request: EngineRequest) -> Hypothesis:
     """A beam behind what the model said first, held to the request's length."""
     most = request.max_new_tokens
-    return Hypothesis(
-        (head.tokens + beam.tokens)[:most], (head.log_probs + beam.log_probs)[:most]
-    )
+    return Hypothesis((head.tokens + beam.tokens)[:most], (head.log_probs + beam.log_probs)[:most])
