@@ -2,10 +2,13 @@
 
 Full 30 s windows, greedy, no voice activity filter, no text carried over, the language given:
 what the model itself makes of a recording, without anything that streaming adds or loses.
+int8 results differ a little between instruction sets: to compare with a server that was started
+by `scripts/serve.py`, set CT2_FORCE_CPU_ISA as it does (AVX512 on processors that have it).
 """
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +49,8 @@ class OfflineReference:
     def _key(self, item: Item) -> str:
         """Changes with the audio, the weights and the way of decoding."""
         weights = (self._model_dir / "model.bin").stat().st_size
-        way = json.dumps([weights, self._compute_type, item.given_language, DECODING])
+        isa = os.environ.get("CT2_FORCE_CPU_ISA")
+        way = json.dumps([weights, self._compute_type, isa, item.given_language, DECODING])
         digest = hashlib.sha256(item.path.read_bytes() + way.encode()).hexdigest()
         return f"{item.name} {digest[:16]}"
 

@@ -252,7 +252,10 @@ class Spoken:
         self.text = text
 
 
-def test_offline_texts_are_kept_and_the_language_is_given(tmp_path: Path) -> None:
+def test_offline_texts_are_kept_and_the_language_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CT2_FORCE_CPU_ISA", "AVX512")
     (tmp_path / "model.bin").write_bytes(b"weights")
     cache = tmp_path / "offline.json"
     clip = next(entry for entry in read_manifest(MANIFEST) if entry.language == "fr")
@@ -275,3 +278,6 @@ def test_offline_texts_are_kept_and_the_language_is_given(tmp_path: Path) -> Non
     reference._model = model
     reference.text(clip)
     assert len(model.calls) == 2
+    monkeypatch.setenv("CT2_FORCE_CPU_ISA", "AVX2")
+    reference.text(clip)
+    assert len(model.calls) == 3
