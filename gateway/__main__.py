@@ -12,11 +12,11 @@ import sys
 
 from aiohttp import web
 
-from gateway.server import create_app
+from gateway.server import GATEWAY, create_app
 from gateway.settings import Settings, SettingsError, unknown_variables
 
-SHUTDOWN_TIMEOUT_S = 4.5
-"""For all sessions to end, after which they are cancelled."""
+SHUTDOWN_TIMEOUT_S = 0.5
+"""aiohttp's own patience, after the gateway has ended its sessions."""
 
 logger = logging.getLogger("gateway")
 
@@ -43,14 +43,17 @@ async def _serve(settings: Settings) -> int:
     app = create_app(settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port)
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await site.start()
     except OSError as error:
         sys.stderr.write(f"{_why_no_port(settings, error)}\n")
         await runner.cleanup()
         return 1
     _log_start(runner, settings)
     await told_to_stop.wait()
+    await site.stop()
+    await app[GATEWAY].stop()  # before aiohttp's cleanup, which makes connections deaf first
     await runner.cleanup()
     return 0
 

@@ -7,6 +7,7 @@ Everything that ends the conversation is a `Close` or `ClientGone` raised from h
 import asyncio
 import contextlib
 import json
+from collections.abc import Coroutine
 from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -19,7 +20,9 @@ CLOSE_TIMEOUT_S = 1.0
 """How long a client may take to answer a close, and to take what was sent before it."""
 SILENT_PINGS = 2
 """A client that lets this many pings pass without a sign of life is gone."""
-_LINGER_STEP_S = 0.05
+LOOK_S = 1.0
+"""How often to look whether the connection is still there while nothing is read from it."""
+_LINGER_STEP_S = 0.02
 
 
 class Socket(web.WebSocketResponse):
@@ -31,7 +34,7 @@ class Socket(web.WebSocketResponse):
             timeout=CLOSE_TIMEOUT_S,
             autoping=False,
             compress=False,
-            max_msg_size=max_message_bytes,
+            max_msg_size=max_message_bytes + 1,  # aiohttp refuses what reaches its limit
         )
         self._max_message_bytes = max_message_bytes
 
@@ -50,8 +53,13 @@ class Socket(web.WebSocketResponse):
             await self.send_str(json.dumps(error_frame(error)))
             await self.send_frame(CloseCode.TOO_LARGE.to_bytes(2, "big"), WSMsgType.CLOSE)
             # The rest of the message is on its way: closing now would reset the connection, and
-            # the reset could overtake the error. What comes in is thrown away meanwhile.
-            while self._req is not None and self._req.transport is not None:  # noqa: ASYNC110
+            # the reset could overtake the error. So only our half is closed, and what comes in is
+            # thrown away until the client has closed its own.
+            transport = None if self._req is None else self._req.transport
+            if transport is None or not transport.can_write_eof():
+                return
+            transport.write_eof()
+            while not transport.is_closing():  # noqa: ASYNC110, aiohttp tells nobody
                 await asyncio.sleep(_LINGER_STEP_S)
 
 
@@ -67,6 +75,7 @@ class Connection:
         self._ping_s = ping_s
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def receive(self, until: float) -> bytes | str | None:
         """The next packet or text; None if none has come by `until` (of the loop's clock).
@@ -101,44 +110,61 @@ class Connection:
         """
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                await self._socket.send_str(json.dumps(frame))
+                await self._write(self._socket.send_str(json.dumps(frame)))
         except TimeoutError:
             raise Close(
                 CloseCode.OVERLOADED,
                 f"the client has read nothing for {self._send_timeout_s:g} s",
             ) from None
-        except ConnectionError:
-            raise ClientGone from None
 
     async def keep_alive(self) -> NoReturn:
-        """Ping for ever; whether the client is alive shows in `receive`.
+        """Ping for ever. Whether the client answers shows in `receive`.
 
         Raises:
-            ClientGone: there is no client any more.
+            ClientGone: the connection is closed, which nobody sees who is not reading.
         """
-        try:
-            while True:
-                await asyncio.sleep(self._ping_s)
-                await self._socket.ping()
-        except ConnectionError:
-            raise ClientGone from None
+        ping_at = self._loop.time() + self._ping_s
+        while True:
+            await asyncio.sleep(min(LOOK_S, self._ping_s))
+            if self._transport is None or self._transport.is_closing():
+                raise ClientGone
+            if self._loop.time() >= ping_at:
+                ping_at += self._ping_s
+                await self._write(self._socket.ping())
 
     async def close(self, end: Close) -> None:
         """Tell the error if there is one, close, and see to it that the connection ends."""
         if end.error is not None and not self._socket.closed:
-            with contextlib.suppress(TimeoutError, ConnectionError):
+            with contextlib.suppress(TimeoutError, ClientGone):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self._socket.send_str(json.dumps(error_frame(end.error)))
+                    await self._write(self._socket.send_str(json.dumps(error_frame(end.error))))
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
                 await self._socket.close(code=end.code)
         if self._transport is not None and self._transport.get_write_buffer_size():
             self._transport.abort()  # nobody reads it, so it would stay open for ever
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _write(self, writing: Coroutine[None, None, None]) -> None:
+        """Write, and wait until the client takes it. Giving up waiting does not stop the writing:
+        all writers of a connection wait in one future, and a cancelled one would break them all.
+        """
+        task = asyncio.create_task(writing, name="session-write")
+        self._writing.add(task)
+        task.add_done_callback(self._forget)
+        try:
+            await asyncio.shield(task)
+        except ConnectionError:
+            raise ClientGone from None
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits for it is told; else nobody needs to know
 
     async def _control(self, message: WSMessage) -> None:
         if message.type is WSMsgType.PING:
-            with contextlib.suppress(ConnectionError):
-                await self._socket.pong(message.data)
+            await self._write(self._socket.pong(message.data))
         elif message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
             raise Close(message.data.code)
         elif message.type is not WSMsgType.PONG:

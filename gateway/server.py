@@ -5,6 +5,7 @@ when it ends, never audio, text or keys.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -28,6 +29,8 @@ WEBSOCKET_PATHS = (
 )
 """Paths that clients in the field use. They all mean the same session."""
 RETRY_AFTER_S = 5
+STOP_TIMEOUT_S = 4.0
+"""For all sessions to end when the server is told to stop; what is left then is cancelled."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Gateway:
         self._settings = settings
         self._triton: Triton
         self._stopping = asyncio.Event()
+        self._all_left = asyncio.Event()
         self.sessions: set[str] = set()
         """Ids of the live sessions."""
 
@@ -56,9 +60,13 @@ class Gateway:
         yield
         await self._triton.close()
 
-    async def stop(self, _: web.Application) -> None:
-        """Tell every session to end; it has its open utterance's final sent first."""
+    async def stop(self, _: web.Application | None = None) -> None:
+        """Have every session send its open utterance's final and end, and wait for them."""
         self._stopping.set()
+        if self.sessions:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._all_left.wait()
 
     async def report_health(self, _: web.Request) -> web.Response:
         """`/healthz`: the process is alive."""
@@ -84,6 +92,8 @@ class Gateway:
             await self._serve(session_id, socket, request)
         finally:
             self.sessions.discard(session_id)
+            if not self.sessions and self._stopping.is_set():
+                self._all_left.set()
         return socket
 
     def _refusal(self, request: web.Request, socket: Socket) -> web.Response | None:
@@ -91,12 +101,11 @@ class Gateway:
             return _error(401, f"the API key is missing or unknown; {WHY_REFUSED}")
         if not socket.can_prepare(request).ok:
             return _error(426, "this path speaks websocket (RFC 6455)", {"Upgrade": "websocket"})
-        if self._stopping.is_set() or len(self.sessions) >= self._settings.max_streams:
-            return _error(
-                503,
-                f"all {self._settings.max_streams} streams of this server are taken",
-                {"Retry-After": str(RETRY_AFTER_S)},
-            )
+        retry = {"Retry-After": str(RETRY_AFTER_S)}
+        if self._stopping.is_set():
+            return _error(503, "this server is stopping", retry)
+        if len(self.sessions) >= self._settings.max_streams:
+            return _error(503, f"all {self._settings.max_streams} streams are taken", retry)
         return None
 
     async def _serve(self, session_id: str, socket: Socket, request: web.Request) -> None:

@@ -22,6 +22,8 @@ from pipeline.audio import samples_to_s
 from pipeline.contract import AUDIO, ENSEMBLE, FEEDBACK, TRANSCRIPT
 from pipeline.options import StreamOptions
 
+_BREAK = object()
+"""Among the answers: end the stream with an error here."""
 Reply = tuple[dict[str, Any], str] | None
 
 
@@ -167,7 +169,7 @@ class FakeTriton:
         return message, f"feedback {hop.index}"
 
 
-class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):
+class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """The four calls of KServe's protocol that the gateway makes."""
 
     def __init__(self, fake: FakeTriton) -> None:
@@ -184,20 +186,23 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):
     ) -> AsyncIterator[Any]:
         answers: asyncio.Queue[Any] = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
-            taking = tasks.create_task(self._take_all(requests, answers, tasks, context))
+            taking = tasks.create_task(self._take_all(requests, answers, tasks))
             while (answer := await answers.get()) is not None:
+                if answer is _BREAK:
+                    await context.abort(grpc.StatusCode.INTERNAL, "the server has lost its mind")
                 yield answer
             taking.cancel()
 
     async def _take_all(
-        self, requests: AsyncIterator[Any], answers: Any, tasks: asyncio.TaskGroup, context: Any
+        self, requests: AsyncIterator[Any], answers: asyncio.Queue[Any], tasks: asyncio.TaskGroup
     ) -> None:
         pending = []
         async for request in requests:
             hop = _seen(request)
             self._fake.hops.append(hop)
             if self._fake.breaks_at == hop.index:
-                await context.abort(grpc.StatusCode.INTERNAL, "the server has lost its mind")
+                answers.put_nowait(_BREAK)
+                return
             response = self._respond(request, hop)
             if not self._fake.silent:
                 delay_s = self._fake.delay_s(hop)

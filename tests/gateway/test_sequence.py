@@ -1,0 +1,56 @@
+"""Hops are numbered, and sequences begin and end."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gateway.sequence import Sequencer, random_sequence_id
+from pipeline.options import StreamOptions
+
+
+@pytest.fixture
+def sequencer() -> Sequencer:
+    ids = iter([7, 8, 9])
+    return Sequencer(StreamOptions(beam_width=2), lambda: next(ids))
+
+
+SAMPLES = np.ones(10, np.int16)
+
+
+def test_the_first_audio_starts_a_sequence_and_the_end_is_empty(sequencer: Sequencer) -> None:
+    hops = [sequencer.audio(SAMPLES), sequencer.audio(SAMPLES), sequencer.end()]
+    assert [hop.index for hop in hops] == [0, 1, 2]
+    assert [hop.start for hop in hops] == [True, False, False]
+    assert [hop.end for hop in hops] == [False, False, True]
+    assert [hop.end_position for hop in hops] == [10, 20, 20]
+    assert {hop.sequence_id for hop in hops} == {7}
+    assert len(hops[-1].samples) == 0
+    assert json.loads(hops[0].options or "") == {"beam_width": 2}
+    assert not sequencer.is_open
+
+
+def test_a_later_sequence_goes_on_with_the_clock(sequencer: Sequencer) -> None:
+    sequencer.audio(SAMPLES)
+    sequencer.end()
+    hop = sequencer.audio(SAMPLES)
+    assert (hop.index, hop.first_hop, hop.sequence_id, hop.end_position) == (2, 2, 8, 20)
+    assert json.loads(hop.options or "") == {"beam_width": 2, "start_sample": 10}
+
+
+def test_the_newest_feedback_of_the_sequence_goes_back(sequencer: Sequencer) -> None:
+    assert sequencer.audio(SAMPLES).feedback == ""
+    sequencer.audio(SAMPLES)
+    sequencer.take_feedback(1, "new")
+    sequencer.take_feedback(0, "old")
+    assert sequencer.audio(SAMPLES).feedback == "new"
+    sequencer.end()
+    assert sequencer.audio(SAMPLES).feedback == ""
+    sequencer.take_feedback(3, "of the sequence before")
+    assert sequencer.audio(SAMPLES).feedback == ""
+
+
+def test_sequence_ids_fit_into_a_positive_int64() -> None:
+    ids = {random_sequence_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(1 <= sequence_id < 2**63 for sequence_id in ids)

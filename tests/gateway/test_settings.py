@@ -1,0 +1,89 @@
+"""Settings from the environment."""
+
+import pytest
+
+from gateway.settings import Settings, SettingsError, unknown_variables
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert Settings.from_environment({"PATH": "/bin"}) == Settings()
+
+
+def test_every_setting_is_read() -> None:
+    settings = Settings.from_environment(
+        {
+            "GATEWAY_HOST": "0.0.0.0",
+            "GATEWAY_PORT": "9000",
+            "GATEWAY_TRITON": "triton:8001",
+            "GATEWAY_API_KEYS": "one, two",
+            "GATEWAY_MAX_STREAMS": "3",
+            "GATEWAY_HOP_MS": "256",
+            "GATEWAY_MAX_MESSAGE_BYTES": "65536",
+            "GATEWAY_METADATA_TIMEOUT_S": "1.5",
+            "GATEWAY_IDLE_TIMEOUT_S": "60",
+            "GATEWAY_IDLE_FLUSH_S": "2",
+            "GATEWAY_SEND_TIMEOUT_S": "3",
+            "GATEWAY_ANSWER_TIMEOUT_S": "4",
+            "GATEWAY_MAX_HOPS_IN_FLIGHT": "5",
+            "GATEWAY_PING_S": "6",
+        }
+    )
+    assert settings == Settings(
+        host="0.0.0.0",
+        port=9000,
+        triton="triton:8001",
+        api_keys=("one", "two"),
+        max_streams=3,
+        hop_ms=256,
+        max_message_bytes=65536,
+        metadata_timeout_s=1.5,
+        idle_timeout_s=60,
+        idle_flush_s=2,
+        send_timeout_s=3,
+        answer_timeout_s=4,
+        max_hops_in_flight=5,
+        ping_s=6,
+    )
+    assert settings.hop_samples == 4096
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "accepted"),
+    [
+        ("GATEWAY_HOST", " ", "a host name"),
+        ("GATEWAY_PORT", "http", "an integer from 0 to 65535"),
+        ("GATEWAY_PORT", "70000", "an integer from 0 to 65535"),
+        ("GATEWAY_TRITON", "triton", "HOST:PORT"),
+        ("GATEWAY_TRITON", "grpc://triton:8001", "HOST:PORT"),
+        ("GATEWAY_MAX_STREAMS", "0", "an integer from 1"),
+        ("GATEWAY_HOP_MS", "100", "a multiple of 32 from 32 to 1984"),
+        ("GATEWAY_HOP_MS", "0", "a multiple of 32"),
+        ("GATEWAY_HOP_MS", "2016", "a multiple of 32"),
+        ("GATEWAY_MAX_MESSAGE_BYTES", "8MB", "an integer"),
+        ("GATEWAY_IDLE_FLUSH_S", "nan", "a number above 0"),
+        ("GATEWAY_SEND_TIMEOUT_S", "-1", "a number above 0"),
+        ("GATEWAY_PING_S", "0", "a number above 0"),
+    ],
+)
+def test_a_bad_value_is_named_in_one_line(variable: str, value: str, accepted: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({variable: value})
+    text = str(raised.value)
+    assert "\n" not in text
+    assert text.startswith(f"{variable}={value!r}")
+    assert accepted in text
+
+
+def test_keys_are_never_shown() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({"GATEWAY_API_KEYS": "secret,,"})
+    assert "secret" not in str(raised.value)
+    assert "secret" not in repr(Settings(api_keys=("secret",)))
+
+
+def test_empty_keys_mean_no_keys() -> None:
+    assert Settings.from_environment({"GATEWAY_API_KEYS": ""}).api_keys == ()
+
+
+def test_a_slip_in_a_name_is_found() -> None:
+    assert unknown_variables({"GATEWAY_PORT": "1", "GATEWAY_API_KEY": "x"}) == ["GATEWAY_API_KEY"]
