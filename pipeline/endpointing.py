@@ -92,7 +92,6 @@ class _Utterance:
 
     first_frame: int
     audio_start: int
-    floor: int
     silence_frame: int | None = None
     last_voiced_frame: int = 0
     voiced_frames: int = 0
@@ -118,6 +117,7 @@ class Endpointer:
         self._windows = 0
         self._utterances = 0
         self._partial_in_flight: tuple[int, int] | None = None  # its number and position
+        self._closing = False  # then all audio is kept: several finals may become one window
 
     @property
     def position(self) -> int:
@@ -157,6 +157,7 @@ class Endpointer:
 
         Where several finals are due they become one window, so that nothing is lost.
         """
+        self._closing = True
         finals = []
         while self._next_frame < self._last_frame:
             final = self._look_at_next_frame()
@@ -166,7 +167,9 @@ class Endpointer:
         if self._open is not None and self._open.is_speech:
             finals.append(self._end_at(self._end_position(len(tail) // SAMPLE_BYTES)))
         self._open = None
-        return _merge(finals) if finals else None
+        if not finals:
+            return None
+        return finals[0] if len(finals) == 1 else self._merge(finals)
 
     def answered(self, number: int) -> None:
         """The window of this number has been answered: the next partial may be made."""
@@ -177,7 +180,7 @@ class Endpointer:
 
     def _look_at_next_frame(self) -> Window | None:
         frame = self._next_frame
-        probability = self._scores[frame - self._kept_frame][0]
+        probability = self._probability(frame)
         self._next_frame += 1
         if self._open is None:
             if probability < self.policy.threshold:
@@ -192,7 +195,6 @@ class Endpointer:
         self._open = _Utterance(
             first_frame=frame,
             audio_start=max(lead_in, self._floor, self._position_of(self._kept_frame)),
-            floor=self._floor,
             partial_position=position,
         )
 
@@ -233,7 +235,14 @@ class Endpointer:
             self.policy.silence_threshold,
         )
         self._next_frame = region_start + (pause_start + pause_end + 1) // 2
-        return self._end_at(self._position_of(region_start + pause_start))
+        quiet_speech_end = self._voiced_end(region_start + pause_start, self._next_frame)
+        return self._end_at(self._position_of(quiet_speech_end))
+
+    def _voiced_end(self, first: int, last: int) -> int:
+        """The frame behind the last voiced one from `first` to `last`; `first` if there is none."""
+        while last > first and not self._is_voiced(last - 1):
+            last -= 1
+        return last
 
     # Windows.
 
@@ -284,21 +293,31 @@ class Endpointer:
         heard = max(self.position, end)
         audio_end = min(end + max(LEAD_OUT_SAMPLES, self.policy.speech_pad), heard)
         first = self._position_of(utterance.first_frame)
+        heard_frames = range(utterance.first_frame, self._frame_at(end))
         return Window(
             number=self._windows,
             utterance=self._utterances,
             final=final,
-            start=max(first - self.policy.speech_pad, utterance.floor),
+            start=max(first - self.policy.speech_pad, utterance.audio_start),
             end=min(end + self.policy.speech_pad, heard),
             audio_start=utterance.audio_start,
             audio=self._audio_between(utterance.audio_start, audio_end),
-            voiced=utterance.voiced_frames * VAD_FRAME_SAMPLES,
-            speech_probability=self._mean_probability(utterance.first_frame, self._frame_at(end)),
+            voiced=sum(map(self._is_voiced, heard_frames)) * VAD_FRAME_SAMPLES,
+            speech_probability=sum(map(self._probability, heard_frames)) / len(heard_frames),
         )
 
-    def _mean_probability(self, first: int, last: int) -> float:
-        scores = self._scores[first - self._kept_frame : max(first + 1, last) - self._kept_frame]
-        return sum(probability for probability, _ in scores) / max(1, len(scores))
+    def _merge(self, finals: Sequence[Window]) -> Window:
+        """Several finals and what lies between them as one window, the first one's utterance."""
+        first, last = finals[0], finals[-1]
+        voiced = sum(final.voiced for final in finals)
+        audio_end = last.audio_start + len(last.audio) // SAMPLE_BYTES
+        return replace(
+            first,
+            end=last.end,
+            audio=self._audio_between(first.audio_start, audio_end),
+            voiced=voiced,
+            speech_probability=sum(f.speech_probability * f.voiced for f in finals) / voiced,
+        )
 
     # Positions, frames and the audio kept.
 
@@ -308,7 +327,14 @@ class Endpointer:
 
     @property
     def _lead_in_frames(self) -> int:
-        return max(LEAD_IN_FRAMES, -(-self.policy.speech_pad // VAD_FRAME_SAMPLES))
+        wanted = max(LEAD_IN_FRAMES, -(-self.policy.speech_pad // VAD_FRAME_SAMPLES))
+        return min(wanted, self.policy.max_window // VAD_FRAME_SAMPLES // 3)  # room for speech
+
+    def _probability(self, frame: int) -> float:
+        return self._scores[frame - self._kept_frame][0]
+
+    def _is_voiced(self, frame: int) -> bool:
+        return self._probability(frame) >= self.policy.threshold
 
     def _position_of(self, frame: int) -> int:
         return self._origin + frame * VAD_FRAME_SAMPLES
@@ -322,7 +348,7 @@ class Endpointer:
 
     def _forget_before(self, frame: int) -> None:
         drop = frame - self._kept_frame
-        if drop > 0:
+        if drop > 0 and not self._closing:
             del self._audio[: drop * VAD_FRAME_BYTES]
             del self._scores[:drop]
             self._kept_frame = frame
@@ -355,17 +381,3 @@ def _runs(flags: Iterable[bool]) -> Iterable[tuple[int, int]]:
             start = None
     if start is not None:
         yield start, count
-
-
-def _merge(finals: Sequence[Window]) -> Window:
-    """Several finals as one window; its utterance is the first one's."""
-    if len(finals) == 1:
-        return finals[0]
-    voiced = sum(final.voiced for final in finals)
-    return replace(
-        finals[0],
-        end=finals[-1].end,
-        audio=b"".join(final.audio for final in finals),
-        voiced=voiced,
-        speech_probability=sum(f.speech_probability * f.voiced for f in finals) / voiced,
-    )
