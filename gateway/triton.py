@@ -123,11 +123,12 @@ class TritonStream:
         try:
             await self._call.write(_request(hop))
         except grpc.aio.AioRpcError as error:
-            raise EngineUnavailable(error.details()) from error
-        except asyncio.InvalidStateError as error:
-            raise EngineUnavailable("Triton has ended the stream") from error
+            raise EngineUnavailable(f"a hop could not be sent: {error.details()}") from error
+        except asyncio.InvalidStateError:
+            raise await self._reading from None  # the call is over, and the reader knows why
 
-    async def _read(self) -> None:
+    async def _read(self) -> EngineUnavailable:
+        """Take in answers until the stream breaks; why it broke."""
         try:
             while (response := await self._call.read()) is not grpc.aio.EOF:
                 self._answers.put_nowait(_answer(response))
@@ -137,6 +138,7 @@ class TritonStream:
         except EngineUnavailable as error:
             problem = error
         self._answers.put_nowait(problem)
+        return problem
 
 
 def _request(hop: Hop) -> service_pb2.ModelInferRequest:
