@@ -1,0 +1,37 @@
+"""The models, each loaded once and only when a test asks for it."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.companion import Companion
+from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
+from pipeline.silero import SileroVad
+from pipeline.tokens import WhisperTokenizer
+from tests.pipeline.support import JFK, MODEL_DIR, SILERO_VAD_ONNX, recording
+
+
+@pytest.fixture(scope="session")
+def vad() -> SileroVad:
+    return SileroVad(SILERO_VAD_ONNX)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> WhisperTokenizer:
+    return WhisperTokenizer(MODEL_DIR)
+
+
+@pytest.fixture(scope="session")
+def companion() -> Companion:
+    return Companion(MODEL_DIR)
+
+
+@pytest.fixture(scope="session")
+def engine() -> CTranslate2Engine:
+    return CTranslate2Engine(EngineSettings(MODEL_DIR, workers=1))
+
+
+@pytest.fixture(scope="session")
+def jfk() -> NDArray[np.int16]:
+    """Eleven seconds of English."""
+    return recording(JFK)
