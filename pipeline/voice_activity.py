@@ -67,6 +67,8 @@ class VoiceActivity:
                 scored.append((i, stream, stream.take_frames(hop.audio)))
             except HopError as error:
                 answers[i] = error
+                if hop.start or hop.end:
+                    self._forget(hop.stream_id)
         probabilities = self._vad.score(
             [frames for _, _, frames in scored], [stream.silero for _, stream, _ in scored]
         )
@@ -97,7 +99,7 @@ class VoiceActivity:
         self, hop: Hop, stream: Stream, frames: NDArray[np.int16], scores: list[float]
     ) -> tuple[Window, WindowInfo] | None:
         if hop.end:
-            del self._streams[hop.stream_id], self._last_seen_s[hop.stream_id]
+            self._forget(hop.stream_id)
             if hop.discard:
                 return None
         return stream.next_window(frames, scores, frame_levels(frames), hop.end)
@@ -105,7 +107,11 @@ class VoiceActivity:
     def _expire(self, now_s: float) -> None:
         for stream_id, seen_s in list(self._last_seen_s.items()):
             if now_s - seen_s > IDLE_LIMIT_S:
-                del self._streams[stream_id], self._last_seen_s[stream_id]
+                self._forget(stream_id)
+
+    def _forget(self, stream_id: int) -> None:
+        self._streams.pop(stream_id, None)
+        self._last_seen_s.pop(stream_id, None)
 
 
 def _parse_options(text: str | None) -> StreamOptions:
