@@ -4,6 +4,7 @@ It knows no Triton: a window comes with a callback, which is called once with it
 the error. One worker thread decodes while the others' windows wait, and takes them all at once.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from pipeline.engines.request import EngineRequest, Hypothesis
 
 MAX_BATCH = 8
 """Windows decoded together: a step for 8 costs little more than a step for 1."""
+
+_log = logging.getLogger(__name__)
 
 Done = Callable[[list[Hypothesis] | Exception], None]
 
@@ -88,4 +91,12 @@ class EngineWorkers:
                 return
             results = [error]
         for job, result in zip(batch, results, strict=True):
-            job.done(result)
+            _deliver(job, result)
+
+
+def _deliver(job: _Job, result: list[Hypothesis] | Exception) -> None:
+    """Hand a result over. An answer that nobody takes must not end the thread."""
+    try:
+        job.done(result)
+    except Exception:
+        _log.exception("An answer could not be delivered.")

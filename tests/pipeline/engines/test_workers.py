@@ -1,0 +1,153 @@
+"""The engine's threads: what waits is decoded together, and one window's error is its own."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from pipeline.engines.request import EngineRequest, Hypothesis
+from pipeline.engines.workers import MAX_BATCH, EngineWorkers
+
+LIMIT_S = 10
+SPOILED = -1
+
+
+class GatedEngine:
+    """Echoes prompts. Its first batch waits for the gate, so that later windows gather."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+
+    def transcribe(self, requests: Sequence[EngineRequest]) -> list[list[Hypothesis]]:
+        prompts = [request.prompt[0] for request in requests]
+        self.batches.append(prompts)
+        self.entered.set()
+        assert self.gate.wait(LIMIT_S)
+        if SPOILED in prompts:
+            raise ValueError("spoiled")
+        return [[Hypothesis([prompt], [0.0])] for prompt in prompts]
+
+
+class Answers:
+    """What came back, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[int, list[Hypothesis] | Exception]] = []
+        self._changed = threading.Condition()
+
+    def callback(self, number: int) -> Callable[[list[Hypothesis] | Exception], None]:
+        def done(result: list[Hypothesis] | Exception) -> None:
+            with self._changed:
+                self.received.append((number, result))
+                self._changed.notify_all()
+
+        return done
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.received) >= count, LIMIT_S)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number for number, _ in self.received]
+
+
+def request(number: int) -> EngineRequest:
+    return EngineRequest(np.zeros((2, 80), np.float16), [number], 10)
+
+
+@pytest.fixture
+def engine() -> GatedEngine:
+    return GatedEngine()
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def worker(engine: GatedEngine) -> Iterator[EngineWorkers]:
+    """One thread, stopped after the test."""
+    workers = EngineWorkers(engine, 1)
+    yield workers
+    engine.gate.set()
+    workers.stop()
+
+
+def submit_behind_the_first(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers, numbers: Sequence[int]
+) -> None:
+    """Submit window 0, and while it is being decoded the others."""
+    worker.submit(request(0), answers.callback(0))
+    assert engine.entered.wait(LIMIT_S)
+    for number in numbers:
+        worker.submit(request(number), answers.callback(number))
+    engine.gate.set()
+    answers.wait_for(1 + len(numbers))
+
+
+def test_each_window_gets_its_own_answer(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers
+) -> None:
+    submit_behind_the_first(worker, engine, answers, range(1, 6))
+    for number, result in answers.received:
+        assert isinstance(result, list)
+        assert result[0].tokens == [number]
+
+
+def test_windows_that_wait_are_decoded_together_in_their_order(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers
+) -> None:
+    submit_behind_the_first(worker, engine, answers, range(1, 6))
+    assert engine.batches == [[0], [1, 2, 3, 4, 5]]
+    assert answers.numbers == list(range(6))
+
+
+def test_a_batch_has_a_largest_size(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers
+) -> None:
+    submit_behind_the_first(worker, engine, answers, range(1, 2 * MAX_BATCH))
+    assert [len(batch) for batch in engine.batches] == [1, MAX_BATCH, MAX_BATCH - 1]
+
+
+def test_the_error_of_one_window_does_not_spoil_the_others(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers
+) -> None:
+    submit_behind_the_first(worker, engine, answers, [1, SPOILED, 3])
+    results = dict(answers.received)
+    assert isinstance(results[SPOILED], ValueError)
+    assert [result for number, result in results.items() if number != SPOILED] == [
+        [Hypothesis([number], [0.0])] for number in (0, 1, 3)
+    ]
+    assert len(answers.received) == 4
+
+
+def test_an_answer_that_cannot_be_delivered_does_not_end_the_thread(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    def undeliverable(result: list[Hypothesis] | Exception) -> None:
+        raise ConnectionError("the client has gone")
+
+    engine.gate.set()
+    worker.submit(request(1), undeliverable)
+    worker.submit(request(2), answers.callback(2))
+    answers.wait_for(1)
+    assert answers.numbers == [2]
+    assert "the client has gone" in caplog.text
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_stopping_decodes_what_waits_and_ends_the_threads(count: int, answers: Answers) -> None:
+    engine = GatedEngine()
+    workers = EngineWorkers(engine, count)
+    for number in range(20):
+        workers.submit(request(number), answers.callback(number))
+    engine.gate.set()
+    before = set(threading.enumerate())
+    workers.stop()
+    assert sorted(answers.numbers) == list(range(20))
+    assert not any(t.name.startswith("engine-") for t in before & set(threading.enumerate()))
