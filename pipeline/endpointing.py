@@ -37,8 +37,9 @@ LOWEST_SILENCE_THRESHOLD = 0.01
 """Silero's VADIterator: silence is under `max(threshold - 0.15, 0.01)`."""
 MIN_VOICED_FRAMES = 3
 """About 100 ms of speech frames, less than the shortest spoken word; shorter bursts are clicks."""
-LEAD_IN_FRAMES = 8
-"""256 ms before the first speech frame go into the window: onsets are weaker than the threshold."""
+LEAD_IN_FRAMES = 12
+"""384 ms before the first speech frame go into the window: onsets are weaker than the threshold,
+and short English utterances lose words with less (measured: 128 and 256 ms)."""
 LEAD_OUT_SAMPLES = SAMPLE_RATE // 2
 """At most 500 ms of what follows the speech go into the window: the soft end of the last word."""
 PARTIAL_PATIENCE_SAMPLES = 5 * SAMPLE_RATE

@@ -37,14 +37,14 @@ class WindowPolicy:
     n_mels: int = 80
     trailing_silence_ms: int = 1000
     """Silence behind the speech. Whisper wants some to end its text."""
-    min_window_ms: int = 3000
-    """The shortest window; 30000 gives every window the length that Whisper was trained on."""
+    min_partial_ms: int = 3000
+    min_final_ms: int = 5000
+    """The shortest windows; 30000 gives every window the length that Whisper was trained on."""
 
-    def padded_samples(self, samples: int) -> int:
+    def padded_samples(self, samples: int, final: bool) -> int:
         """Length of a window of `samples` with its padding: whole pairs of mel frames."""
-        wanted = max(
-            samples + ms_to_samples(self.trailing_silence_ms), ms_to_samples(self.min_window_ms)
-        )
+        shortest_ms = self.min_final_ms if final else self.min_partial_ms
+        wanted = max(samples + ms_to_samples(self.trailing_silence_ms), ms_to_samples(shortest_ms))
         whole = -(-wanted // FRAME_MULTIPLE_SAMPLES) * FRAME_MULTIPLE_SAMPLES
         return min(whole, WHISPER_WINDOW_SAMPLES)
 
@@ -69,14 +69,14 @@ class LogMel:
     def prepare(self, audio: NDArray[np.int16], info: WindowInfo) -> dict[str, NDArray[np.generic]]:
         """The engine's inputs for a window, int16 [n], by name, with a batch dimension of 1."""
         waveform = window_waveform(audio, info)
-        features = log_mel_spectrogram(self._padded(waveform), self._policy.n_mels)
+        features = log_mel_spectrogram(self._padded(waveform, info), self._policy.n_mels)
         prompt = self._tokenizer.decoder_prompt(self._language(waveform, info), info.options.prompt)
         return _engine_inputs(features, prompt, self._new_tokens(waveform, prompt, info)) | (
             self._constants() | _sampling(info)
         )
 
-    def _padded(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        samples = self._policy.padded_samples(len(waveform))
+    def _padded(self, waveform: NDArray[np.float32], info: WindowInfo) -> NDArray[np.float32]:
+        samples = self._policy.padded_samples(len(waveform), info.final)
         padded = np.zeros(samples, np.float32)
         padded[: len(waveform)] = waveform[:samples]
         return padded

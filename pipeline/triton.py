@@ -68,7 +68,8 @@ class LogMelModel:
         policy = WindowPolicy(
             n_mels=tokenizer.n_mels if wanted == "auto" else int(wanted),
             trailing_silence_ms=int(parameters["trailing_silence_ms"]),
-            min_window_ms=int(parameters["min_window_ms"]),
+            min_partial_ms=int(parameters["min_partial_ms"]),
+            min_final_ms=int(parameters["min_final_ms"]),
         )
         self._stage = LogMel(policy, tokenizer, _companion())
 

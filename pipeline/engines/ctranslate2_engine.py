@@ -67,12 +67,13 @@ class CTranslate2Engine:
 
     def transcribe(self, requests: Sequence[EngineRequest]) -> list[list[Hypothesis]]:
         """Decode windows; per window its beams, best first."""
-        states = self._tail.join([self._encode(request.features) for request in requests])
-        heads = [self._head(request, states[i]) for i, request in enumerate(requests)]
+        states = [self._tail.join(self._encode(request.features)) for request in requests]
+        heads = [self._head(r, s) for r, s in zip(requests, states, strict=True)]
         results: list[list[Hypothesis]] = [[] for _ in requests]
-        for group in _groups(requests, heads):
+        for group in _groups(requests, heads, [len(joined) for joined in states]):
             prompts = [requests[i].prompt + heads[i].tokens for i in group]
-            beams = self._generate(states[group], prompts, [requests[i] for i in group])
+            batch = np.stack([states[i] for i in group])
+            beams = self._generate(batch, prompts, [requests[i] for i in group])
             for i, found in zip(group, beams, strict=True):
                 results[i] = found
         for i, request in enumerate(requests):
@@ -161,8 +162,10 @@ class CTranslate2Engine:
 _NOTHING = Hypothesis([], [])
 
 
-def _groups(requests: Sequence[EngineRequest], heads: Sequence[Hypothesis]) -> list[list[int]]:
-    """Indices of requests that one `generate` call can take together.
+def _groups(
+    requests: Sequence[EngineRequest], heads: Sequence[Hypothesis], lengths: Sequence[int]
+) -> list[list[int]]:
+    """Indices of requests that one `generate` call can take together: of one joined length.
 
     CTranslate2 wants `<|startoftranscript|>` at the same place in all prompts, so the length in
     front of it must agree. Windows that only ask for the language need no decoding.
@@ -172,6 +175,7 @@ def _groups(requests: Sequence[EngineRequest], heads: Sequence[Hypothesis]) -> l
         if len(heads[i].tokens) >= request.max_new_tokens:
             continue
         key = (
+            lengths[i],
             len(request.prompt) + len(heads[i].tokens),
             request.beam_width,
             request.length_penalty,
