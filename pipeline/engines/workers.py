@@ -16,7 +16,7 @@ from pipeline.engines.request import EngineRequest, Hypothesis
 MAX_BATCH = 8
 """Windows decoded together: a step for 8 costs little more than a step for 1."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Done = Callable[[list[Hypothesis] | Exception], None]
 
@@ -99,4 +99,4 @@ def _deliver(job: _Job, result: list[Hypothesis] | Exception) -> None:
     try:
         job.done(result)
     except Exception:
-        _log.exception("An answer could not be delivered.")
+        logger.exception("An answer could not be delivered.")
