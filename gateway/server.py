@@ -29,7 +29,7 @@ WEBSOCKET_PATHS = (
 )
 """Paths that clients in the field use. They all mean the same session."""
 RETRY_AFTER_S = 5
-STOP_TIMEOUT_S = 4.0
+STOP_TIMEOUT_S = 3.0
 """For all sessions to end when the server is told to stop; what is left then is cancelled."""
 
 logger = logging.getLogger(__name__)

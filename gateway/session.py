@@ -31,7 +31,7 @@ from pipeline.audio import samples_to_s
 
 FINISH_GRACE_S = 0.1
 """Between `finished` and the close, for clients that close themselves."""
-STOP_TIMEOUT_S = 2.5
+STOP_TIMEOUT_S = 2.0
 """How long the open utterance's final may take when the server is told to stop."""
 ENGINE_UNAVAILABLE = "the speech engine is unavailable; try again later"
 

@@ -27,9 +27,10 @@ TRITON_START_TIMEOUT_S = 180
 GATEWAY_START_TIMEOUT_S = 30
 POLL_S = 0.2
 MAX_PORT = 65_535
-# Together under the 5 s in which everything has to end.
-GATEWAY_GRACE_S = 1.5
-TRITON_GRACE_S = triton_server.EXIT_TIMEOUT_S + 0.5
+# Together under the 5 s in which everything has to end. The gateway gets most of it: it sends the
+# finals of what is being said. Triton has nothing left to do by then.
+GATEWAY_GRACE_S = 3.3
+TRITON_GRACE_S = triton_server.EXIT_TIMEOUT_S + 0.3
 
 
 _LOCAL = "127.0.0.1"

@@ -20,7 +20,7 @@ from scripts.child import TAIL_LINES
 from scripts.preflight import python_library_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-EXIT_TIMEOUT_S = 2
+EXIT_TIMEOUT_S = 1
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_MEMORY_PREFIX = "streaming_whisper"
 
