@@ -3,8 +3,8 @@
 Pure. The text comes out exactly as it went in: joined, the words are the text.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.audio import samples_to_s
@@ -12,6 +12,9 @@ from pipeline.tokens import WhisperTokenizer
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Written without spaces: openai/whisper's tokenizer takes every character for a word there."""
+OPENING = "([{“‘«„¿¡「『（《〈【"
+STRAIGHT_QUOTES = "\"'"
+"""Punctuation of the word after it; straight quotes only where a space stands before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +36,87 @@ class Word:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """Text of a word or of a part of it, its number of tokens, and how many are spoken.
+
+    Behind the last letter nothing is spoken: a pause is aligned to the punctuation there.
+    """
+
+    text: str
+    tokens: int
+    spoken: int
+
+    def __add__(self, other: "Spelling") -> "Spelling":
+        spoken = self.tokens + other.spoken if other.has_letters else self.spoken
+        return Spelling(self.text + other.text, self.tokens + other.tokens, spoken)
+
+    @property
+    def has_letters(self) -> bool:
+        """Whether there is more to it than punctuation."""
+        return any(character.isalnum() for character in self.text)
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is punctuation that belongs to the word after it."""
+        mark, spaced = self.text.strip(), self.text.startswith(" ")
+        if spaced and mark == "-":
+            return True
+        return all(c in OPENING or (spaced and c in STRAIGHT_QUOTES) for c in mark)
+
+
 def split_words(
     tokenizer: WhisperTokenizer, tokens: Sequence[int], language: str
-) -> list[tuple[str, int]]:
-    """Words of a text with the number of tokens each is made of; punctuation stays with its word.
+) -> list[Spelling]:
+    """Words of a text; punctuation stays with its word.
 
     A word begins with a space, or, in languages without spaces, with every letter.
     """
-    words: list[tuple[str, int]] = []
-    for piece, count in _whole_pieces(tokenizer, tokens):
-        spaced = piece.startswith(" ") or language in UNSPACED_LANGUAGES
-        has_letters = any(character.isalnum() for character in piece)
-        if words and not (spaced and has_letters) and not _is_opening(piece):
-            text, so_far = words[-1]
-            words[-1] = (text + piece, so_far + count)
-        elif words and _is_opening(words[-1][0]):
-            text, so_far = words[-1]
-            words[-1] = (text + piece, so_far + count)
+    unspaced = language in UNSPACED_LANGUAGES
+
+    def goes_on(word: Spelling, piece: Spelling) -> bool:
+        if piece.text.startswith(" "):
+            return False
+        begins = piece.is_opening or (piece.has_letters and word.has_letters)
+        return not (unspaced and begins)
+
+    words = _joined(_joined(_whole_pieces(tokenizer, tokens), goes_on), _is_punctuation)
+    return [replace(word, text=word.text.strip()) for word in words]
+
+
+def _is_punctuation(before: Spelling, after: Spelling) -> bool:
+    """Whether one is the other's punctuation."""
+    return not before.has_letters or not (after.has_letters or after.is_opening)
+
+
+def _joined(
+    parts: Iterable[Spelling], belong: Callable[[Spelling, Spelling], bool]
+) -> list[Spelling]:
+    """Parts, each joined to the one before where they `belong` together."""
+    joined: list[Spelling] = []
+    for part in parts:
+        if joined and belong(joined[-1], part):
+            joined[-1] += part
         else:
-            words.append((piece, count))
-    return [(text.strip(), count) for text, count in words]
+            joined.append(part)
+    return joined
 
 
-def _is_opening(piece: str) -> bool:
-    """Whether a piece is punctuation that belongs to the word after it."""
-    return piece.strip() in {'"', "'", "(", "[", "{", "“", "‘", "«", "¿", "¡", "-", "„"} and (
-        piece.startswith(" ") or piece.strip() in {"(", "[", "{", "“", "‘", "«", "¿", "¡", "„"}
-    )
-
-
-def _whole_pieces(tokenizer: WhisperTokenizer, tokens: Sequence[int]) -> list[tuple[str, int]]:
-    """Pieces of text with their number of tokens: a token may hold part of a character only."""
-    pieces: list[tuple[str, int]] = []
+def _whole_pieces(tokenizer: WhisperTokenizer, tokens: Sequence[int]) -> list[Spelling]:
+    """The smallest pieces of whole characters: a token may hold part of a character only."""
+    pieces: list[Spelling] = []
     begun: list[int] = []
     for token in tokens:
         begun.append(token)
         piece = tokenizer.decode(begun)
         if "\N{REPLACEMENT CHARACTER}" not in piece:
-            pieces.append((piece, len(begun)))
+            pieces.append(Spelling(piece, len(begun), len(begun)))
             begun = []
     return pieces
 
 
 def time_words(
-    words: Sequence[tuple[str, int]],
+    words: Sequence[Spelling],
     alignments: Sequence[tuple[int, int]],
     probabilities: Sequence[float],
     step_samples: int,
@@ -87,7 +127,7 @@ def time_words(
     """Words with their times.
 
     Args:
-        words: each with its number of tokens.
+        words: in their order; a word ends with its last letter.
         alignments: the path of (token index, time step), both rising, as CTranslate2's `align`.
         probabilities: of each token.
         step_samples: samples of one time step.
@@ -99,13 +139,13 @@ def time_words(
     for token, step in alignments:
         begins.setdefault(token, step)
     timed, token, earliest = [], 0, start
-    for text, count in words:
+    for word in words:
         begin = _clamp(origin + begins.get(token, 0) * step_samples, earliest, end)
-        after = begins.get(token + count)
+        after = begins.get(token + word.spoken)
         stop = end if after is None else _clamp(origin + after * step_samples, begin, end)
-        known = list(probabilities[token : token + count])
-        timed.append(Word(text, begin, stop, sum(known) / len(known) if known else 0.0))
-        token, earliest = token + count, stop
+        known = list(probabilities[token : token + word.spoken])
+        timed.append(Word(word.text, begin, stop, sum(known) / len(known) if known else 0.0))
+        token, earliest = token + word.tokens, stop
     return timed
 
 
