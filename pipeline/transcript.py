@@ -80,7 +80,7 @@ class TranscriptWriter:
         """The message for a window, and what its stream may learn from it."""
         readings = [self._read(beam, answer.prompt) for beam in answer.beams]
         best = readings[0]
-        segments = self._segments(readings, audio, info, best.language or info.language)
+        segments = self._segments(readings, audio, info, info.language or best.language)
         message = _message(segments, info, best)
         return message, Feedback(
             number=info.number,
@@ -93,13 +93,7 @@ class TranscriptWriter:
 
     def _read(self, beam: Hypothesis, prompt: Sequence[int]) -> _Reading:
         """Split a beam into what the model said of the language, and text."""
-        found, prob = None, None
-        for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True):
-            code = self._tokenizer.language_of(token)
-            if code is not None:
-                found, prob = code, math.exp(min(0.0, log_prob))
-        if found is None:
-            found = next(filter(None, map(self._tokenizer.language_of, prompt)), None)
+        language, prob = self._language(beam, prompt)
         text = [
             (token, log_prob)
             for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True)
@@ -107,12 +101,22 @@ class TranscriptWriter:
         ]
         tokens = [token for token, _ in text]
         return _Reading(
-            language=found,
+            language=language,
             language_prob=prob,
             tokens=tokens,
             text=self._tokenizer.decode(tokens).replace("\N{REPLACEMENT CHARACTER}", "").strip(),
             log_prob=sum(log_prob for _, log_prob in text),
         )
+
+    def _language(self, beam: Hypothesis, prompt: Sequence[int]) -> tuple[str | None, float | None]:
+        """The language that the prompt gave, else the first that the model said, and how surely."""
+        for token in prompt:
+            if code := self._tokenizer.language_of(token):
+                return code, None
+        for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True):
+            if code := self._tokenizer.language_of(token):
+                return code, math.exp(min(0.0, log_prob))
+        return None, None
 
     def _segments(
         self,
@@ -152,7 +156,7 @@ def _message(segments: list[dict[str, Any]], info: WindowInfo, best: _Reading) -
         "is_final": info.final,
         "transcription_num": info.utterance,
         "segments": segments,
-        "language_code": best.language or info.language,
+        "language_code": info.language or best.language,
         "language_prob": _language_prob(best, info),
         "audio_length_sec": samples_to_s(info.end - info.start),
         "diarization": [],
