@@ -70,6 +70,8 @@ PHANTOM_PHRASES = frozenset(
 )
 """What Whisper writes over silence and music: the sign-offs and credits of its training data."""
 
+_UNSPACED_PHRASES = frozenset(phrase.replace(" ", "") for phrase in PHANTOM_PHRASES)
+"""Chinese is written with spaces or without."""
 _NOT_WORDS = re.compile(r"[^\w\s]+")
 
 
@@ -108,4 +110,4 @@ def compression_ratio(text: str) -> float:
 def is_phantom_phrase(text: str) -> bool:
     """Whether a text is nothing but one of the known phantom phrases."""
     words = _NOT_WORDS.sub("", text.lower().replace("-", " ")).split()
-    return " ".join(words) in PHANTOM_PHRASES
+    return "".join(words) in _UNSPACED_PHRASES
