@@ -78,9 +78,8 @@ class WhisperTokenizer:
         return [self.language_token(language), self.transcribe, self.no_timestamps]
 
     def encode(self, text: str) -> list[int]:
-        """Text as tokens, without special ones."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        """Text as tokens, without special ones, even where the text spells them out."""
+        return self.text_tokens(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of the text tokens among `tokens`; special ones are left out."""
