@@ -79,7 +79,7 @@ def test_bounds_belong_to_what_is_accepted_and_nothing_beyond(
         ("beam_width", True),
         ("max_utterance_s", float("nan")),
         ("length_penalty", float("inf")),
-        ("chunk_length", 30),
+        ("window_length", 30),
     ],
 )
 def test_errors_name_the_field(field: str, value: object) -> None:
