@@ -6,9 +6,10 @@ Shapes are those of one request, with the leading batch dimension of 1.
 | step       | takes                                  | gives                                      |
 |------------|----------------------------------------|--------------------------------------------|
 | silero_vad | AUDIO                                  | WINDOW, WINDOW_INFO (none when none is due)|
-| log_mel    | WINDOW, WINDOW_INFO                    | the engine's inputs                        |
+| log_mel    | WINDOW, WINDOW_INFO                    | the engine's inputs, LANGUAGE_PROB         |
 | whisper    | the engine's inputs                    | the engine's outputs                       |
-| transcript | the engine's outputs, decoder_input_ids, WINDOW, WINDOW_INFO | TRANSCRIPT, FEEDBACK |
+| transcript | the engine's outputs and prompt,       | TRANSCRIPT, FEEDBACK                       |
+|            | LANGUAGE_PROB, WINDOW, WINDOW_INFO     |                                            |
 """
 
 from typing import NamedTuple
@@ -40,6 +41,10 @@ WINDOW = Tensor("WINDOW", "TYPE_INT16", (-1,))
 """The audio of one engine request, PCM at 16 kHz."""
 WINDOW_INFO = Tensor("WINDOW_INFO", "TYPE_STRING", (1,))
 """What the later stages must know of the window: `pipeline.window.WindowInfo` as JSON."""
+
+LANGUAGE_PROB = Tensor("LANGUAGE_PROB", "TYPE_FP32", (1,))
+"""Probability of the language that log_mel chose for a window; NO_PROBABILITY if it chose none."""
+NO_PROBABILITY = -1.0
 
 ENGINE_INPUTS = (
     Tensor("encoder_input_features", "TYPE_FP16", (-1, -1)),  # [1, frames, n_mels], frames even

@@ -17,6 +17,7 @@ from pipeline.audio import (
     WHISPER_WINDOW_SAMPLES,
     ms_to_samples,
 )
+from pipeline.contract import LANGUAGE_PROB, NO_PROBABILITY
 from pipeline.loudness import even_out_loudness
 from pipeline.spectrogram import FRAME_MULTIPLE_SAMPLES, log_mel_spectrogram
 from pipeline.tokens import MAX_TEXT_TOKENS, WhisperTokenizer
@@ -67,12 +68,16 @@ class LogMel:
         self._detector = detector
 
     def prepare(self, audio: NDArray[np.int16], info: WindowInfo) -> dict[str, NDArray[np.generic]]:
-        """The engine's inputs for a window, int16 [n], by name, with a batch dimension of 1."""
+        """Inputs of the engine for a window, int16 [n], and LANGUAGE_PROB; batch dimension 1."""
         waveform = window_waveform(audio, info)
         features = log_mel_spectrogram(self._padded(waveform, info), self._policy.n_mels)
-        prompt = self._tokenizer.decoder_prompt(self._language(waveform, info), info.options.prompt)
-        return _engine_inputs(features, prompt, self._new_tokens(waveform, prompt, info)) | (
-            self._constants() | _sampling(info)
+        language, prob = self._language(waveform, info)
+        prompt = self._tokenizer.decoder_prompt(language, info.options.prompt)
+        return (
+            _engine_inputs(features, prompt, self._new_tokens(waveform, prompt, info))
+            | self._constants()
+            | _sampling(info)
+            | {LANGUAGE_PROB.name: _scalar(prob, np.float32)}
         )
 
     def _padded(self, waveform: NDArray[np.float32], info: WindowInfo) -> NDArray[np.float32]:
@@ -81,10 +86,12 @@ class LogMel:
         padded[: len(waveform)] = waveform[:samples]
         return padded
 
-    def _language(self, waveform: NDArray[np.float32], info: WindowInfo) -> str | None:
+    def _language(
+        self, waveform: NDArray[np.float32], info: WindowInfo
+    ) -> tuple[str | None, float]:
         if info.language is None and info.options.language_options:
-            return self._detector.detect(waveform, info.options.language_options)[0]
-        return info.language
+            return self._detector.detect(waveform, info.options.language_options)
+        return info.language, NO_PROBABILITY
 
     def _new_tokens(
         self, waveform: NDArray[np.float32], prompt: list[int], info: WindowInfo

@@ -34,6 +34,8 @@ class Answer:
 
     beams: list[Hypothesis]
     prompt: list[int]
+    language_prob: float | None = None
+    """How sure the prompt's language is, where it was chosen for this window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class TranscriptWriter:
         self, answer: Answer, audio: NDArray[np.int16], info: WindowInfo
     ) -> tuple[dict[str, Any], Feedback]:
         """The message for a window, and what its stream may learn from it."""
-        readings = [self._read(beam, answer.prompt) for beam in answer.beams]
+        readings = [self._read(beam, answer) for beam in answer.beams]
         best = readings[0]
         segments = self._segments(readings, audio, info, info.language or best.language)
         message = _message(segments, info, best)
@@ -91,9 +93,9 @@ class TranscriptWriter:
             tokens=best.tokens,
         )
 
-    def _read(self, beam: Hypothesis, prompt: Sequence[int]) -> _Reading:
+    def _read(self, beam: Hypothesis, answer: Answer) -> _Reading:
         """Split a beam into what the model said of the language, and text."""
-        language, prob = self._language(beam, prompt)
+        language, prob = self._language(beam, answer)
         text = [
             (token, log_prob)
             for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True)
@@ -108,11 +110,11 @@ class TranscriptWriter:
             log_prob=sum(log_prob for _, log_prob in text),
         )
 
-    def _language(self, beam: Hypothesis, prompt: Sequence[int]) -> tuple[str | None, float | None]:
+    def _language(self, beam: Hypothesis, answer: Answer) -> tuple[str | None, float | None]:
         """The language that the prompt gave, else the first that the model said, and how surely."""
-        for token in prompt:
+        for token in answer.prompt:
             if code := self._tokenizer.language_of(token):
-                return code, None
+                return code, answer.language_prob
         for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True):
             if code := self._tokenizer.language_of(token):
                 return code, math.exp(min(0.0, log_prob))

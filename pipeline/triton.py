@@ -131,7 +131,9 @@ class TranscriptModel:
         beams = read_outputs({t.name: _array(request, t) for t in contract.ENGINE_OUTPUTS})
         prompt = [int(token) for token in _named_array(request, "decoder_input_ids").reshape(-1)]
         audio = _array(request, contract.WINDOW)[0]
-        message, feedback = self._stage.write(Answer(beams, prompt), audio, _window_info(request))
+        prob = float(_array(request, contract.LANGUAGE_PROB).item())
+        answer = Answer(beams, prompt, None if prob == contract.NO_PROBABILITY else prob)
+        message, feedback = self._stage.write(answer, audio, _window_info(request))
         return [
             _text_tensor(contract.TRANSCRIPT, json.dumps(message, ensure_ascii=False)),
             _text_tensor(contract.FEEDBACK, feedback.model_dump_json()),

@@ -23,10 +23,10 @@ PROMPT = next(t for t in contract.ENGINE_INPUTS if t.name == "decoder_input_ids"
 TENSORS: dict[str, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = {
     contract.ENSEMBLE: ((contract.AUDIO,), (contract.TRANSCRIPT, contract.FEEDBACK)),
     contract.SILERO_VAD: ((contract.AUDIO,), WINDOW),
-    contract.LOG_MEL: (WINDOW, contract.ENGINE_INPUTS),
+    contract.LOG_MEL: (WINDOW, (*contract.ENGINE_INPUTS, contract.LANGUAGE_PROB)),
     contract.WHISPER: (contract.ENGINE_INPUTS, contract.ENGINE_OUTPUTS),
     contract.TRANSCRIPT_MODEL: (
-        (*contract.ENGINE_OUTPUTS, PROMPT, *WINDOW),
+        (*contract.ENGINE_OUTPUTS, PROMPT, contract.LANGUAGE_PROB, *WINDOW),
         (contract.TRANSCRIPT, contract.FEEDBACK),
     ),
 }

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio import MAX_MEL_FRAMES, SAMPLE_RATE, WHISPER_WINDOW_SAMPLES
 from pipeline.companion import Companion
-from pipeline.contract import ENGINE_INPUTS, Tensor
+from pipeline.contract import ENGINE_INPUTS, LANGUAGE_PROB, Tensor
 from pipeline.log_mel import LEAST_NEW_TOKENS, NEW_TOKENS_PER_S, LogMel, WindowPolicy
 from pipeline.tokens import MAX_PROMPT_TOKENS, MAX_TEXT_TOKENS, WhisperTokenizer
 from tests.pipeline.support import CLIPS, recording, window_info
@@ -72,8 +72,9 @@ def test_every_input_of_the_contract_is_made_as_it_says(
     stage: LogMel, seconds: float, language: str | None
 ) -> None:
     tensors = prepared(stage, seconds, language)
-    assert sorted(tensors) == sorted(tensor.name for tensor in ENGINE_INPUTS)
-    for tensor in ENGINE_INPUTS:
+    outputs = (*ENGINE_INPUTS, LANGUAGE_PROB)
+    assert sorted(tensors) == sorted(tensor.name for tensor in outputs)
+    for tensor in outputs:
         assert fits(tensors[tensor.name], tensor), tensor.name
 
 
@@ -160,6 +161,7 @@ def test_detection_among_some_languages_is_the_detectors(
     tensors = prepared(stage, language=None, language_options=["en", "ru"])
     assert prompt_of(tensors) == [tokenizer.start, *tokenizer.task_tokens("ru")]
     assert detector.asked == [["en", "ru"]]
+    assert tensors[LANGUAGE_PROB.name].item() == pytest.approx(0.9)
 
 
 def test_a_real_detector_keeps_to_the_languages_asked_for(

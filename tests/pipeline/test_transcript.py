@@ -361,3 +361,16 @@ def test_log_probabilities_longer_than_the_tokens_are_cut() -> None:
     log_probs = np.full((1, 1, 114), -0.5, np.float32)
     (read,) = read_outputs(outputs([[5, 6, 7, -1]], [3], log_probs))
     assert read == Hypothesis([5, 6, 7], [-0.5] * 3)
+
+
+def test_a_language_chosen_among_some_comes_with_its_probability(
+    tokenizer: WhisperTokenizer,
+) -> None:
+    prompt = tokenizer.decoder_prompt("fr", "")
+    beam = Hypothesis(tokenizer.encode(" Bonjour."), [-0.1] * len(tokenizer.encode(" Bonjour.")))
+    info = window_info(16_000, None, language_options=["en", "fr"])
+    message, feedback = TranscriptWriter(tokenizer, NoAligner()).write(
+        Answer([beam], prompt, language_prob=0.75), np.zeros(16_000, np.int16), info
+    )
+    assert (message["language_code"], message["language_prob"]) == ("fr", 0.75)
+    assert (feedback.language, feedback.language_prob) == ("fr", 0.75)
