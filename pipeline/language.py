@@ -6,6 +6,8 @@ with large-v3.
 """
 
 AUTO = "auto"
+UNDETERMINED = "und"
+"""ISO 639-2's code for a language that nobody could tell. Clients lose a final without a code."""
 
 LANGUAGES = frozenset(
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th "

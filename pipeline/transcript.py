@@ -16,6 +16,7 @@ from pipeline.audio import samples_to_s
 from pipeline.engines.request import Hypothesis
 from pipeline.feedback import Feedback
 from pipeline.hallucination import Evidence, is_possible_hallucination
+from pipeline.language import UNDETERMINED
 from pipeline.tokens import WhisperTokenizer
 from pipeline.window import WindowInfo
 from pipeline.words import Word
@@ -158,7 +159,7 @@ def _message(segments: list[dict[str, Any]], info: WindowInfo, best: _Reading) -
         "is_final": info.final,
         "transcription_num": info.utterance,
         "segments": segments,
-        "language_code": info.language or best.language,
+        "language_code": info.language or best.language or UNDETERMINED,
         "language_prob": _language_prob(best, info),
         "audio_length_sec": samples_to_s(info.end - info.start),
         "diarization": [],
