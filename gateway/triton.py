@@ -43,7 +43,7 @@ class Answer:
 
     hop: int
     transcript: str | None = None
-    """The wire's transcription message, JSON."""
+    """The wire's transcription message, JSON; None too for a window that nobody asked for."""
     feedback: str | None = None
     error: str | None = None
 
@@ -173,4 +173,4 @@ def _answer(response: service_pb2.ModelStreamInferResponse) -> Answer:
         output.name: raw[_STRING_LENGTH.size :].decode()
         for output, raw in zip(inner.outputs, inner.raw_output_contents, strict=True)
     }
-    return Answer(int(inner.id), texts.get(TRANSCRIPT.name), texts.get(FEEDBACK.name))
+    return Answer(int(inner.id), texts.get(TRANSCRIPT.name) or None, texts.get(FEEDBACK.name))

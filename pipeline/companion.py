@@ -69,7 +69,7 @@ class Companion:
 
     def _encode(self, waveform: NDArray[np.float32]) -> ctranslate2.StorageView:
         """Encoder states of a window, padded like the embedded engine's."""
-        padded = np.zeros(WindowPolicy().padded_samples(len(waveform), final=True), np.float32)
+        padded = np.zeros(WindowPolicy().padded_samples(len(waveform), whole=True), np.float32)
         padded[: len(waveform)] = waveform[: len(padded)]
         features = log_mel_spectrogram(padded, int(self._model.n_mels))
         return self._model.encode(

@@ -33,7 +33,8 @@ AUDIO = Tensor("AUDIO", "TYPE_INT16", (-1,))
 """One hop: PCM at 16 kHz, [1, n], 0 <= n <= MAX_HOP_SAMPLES. Whole VAD frames are cheapest."""
 
 TRANSCRIPT = Tensor("TRANSCRIPT", "TYPE_STRING", (1,))
-"""The transcription message of the wire protocol, JSON. `transcription_num` counts utterances."""
+"""The transcription message of the wire protocol, JSON. `transcription_num` counts utterances.
+Empty for a window that the client did not ask for: only its FEEDBACK is of use."""
 FEEDBACK = Tensor("FEEDBACK", "TYPE_STRING", (1,))
 """Opaque to clients: the newest one goes back as the parameter `feedback` of the next hop."""
 

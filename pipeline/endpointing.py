@@ -16,6 +16,8 @@ Rules:
   own `VADIterator`). One with fewer than `MIN_VOICED_FRAMES` speech frames is a click: it gives
   no window.
 - An utterance that grows to `max_window` is cut in the longest pause of its last third.
+- As soon as silence has lasted for `early_silence`, the utterance so far is a window: when nothing
+  more is said, the final has the same audio, and its decoding has been begun before its endpoint.
 - `next_window` stops at the first final, because an ensemble step may answer a request only once;
   frames after it wait for the next call. Partials are made only when no frame waits.
 - Windows carry more audio than the utterance's times say: lead-in before, lead-out after it.
@@ -40,8 +42,9 @@ MIN_VOICED_FRAMES = 3
 LEAD_IN_FRAMES = 12
 """384 ms before the first speech frame go into the window: onsets are weaker than the threshold,
 and short English utterances lose words with less (measured: 128 and 256 ms)."""
-LEAD_OUT_SAMPLES = SAMPLE_RATE // 2
-"""At most 500 ms of what follows the speech go into the window: the soft end of the last word."""
+LEAD_OUT_SAMPLES = 4 * VAD_FRAME_SAMPLES
+"""128 ms of what follows the speech go into the window: the soft end of the last word. Half a
+second is hardly more accurate (measured), but is not there yet when the early window is made."""
 PARTIAL_PATIENCE_SAMPLES = 5 * SAMPLE_RATE
 """A partial that got no answer for this long is taken for lost, and the next one is made."""
 QUIET_SHARE = 0.25
@@ -58,6 +61,8 @@ class EndpointingPolicy:
     max_window: int = WHISPER_WINDOW_SAMPLES
     partial_interval: int | None = None
     """Audio between two partials; None makes no partials."""
+    early_silence: int | None = None
+    """Silence after which the utterance so far is a window; None makes none before the end."""
 
     @property
     def silence_threshold(self) -> float:
@@ -85,6 +90,8 @@ class Window:
     """Samples in frames that reached the threshold."""
     speech_probability: float
     """Mean probability over the frames between the utterance's first and last speech."""
+    early: bool = False
+    """No final, but the final will have this audio if nothing more is said."""
 
 
 @dataclass(slots=True)
@@ -94,6 +101,8 @@ class _Utterance:
     first_frame: int
     audio_start: int
     silence_frame: int | None = None
+    early_frame: int | None = None
+    """The silence that an early window was made in."""
     last_voiced_frame: int = 0
     voiced_frames: int = 0
     partial_position: int = 0
@@ -146,12 +155,12 @@ class Endpointer:
         self._scores.extend(zip(probabilities, levels, strict=True))
 
     def next_window(self) -> Window | None:
-        """The next window that is due: a final, else a partial, else None."""
+        """The next window that is due: a final, else an early one, else a partial, else None."""
         while self._next_frame < self._last_frame:
             final = self._look_at_next_frame()
             if final is not None:
                 return final
-        return self._partial_if_due()
+        return self._early_if_due() or self._partial_if_due()
 
     def close(self, tail: bytes = b"") -> Window | None:
         """End the stream: the final of what is open, with `tail`, the audio behind the last frame.
@@ -247,6 +256,18 @@ class Endpointer:
 
     # Windows.
 
+    def _early_if_due(self) -> Window | None:
+        utterance, early_silence = self._open, self.policy.early_silence
+        if utterance is None or early_silence is None or not utterance.is_speech:
+            return None
+        silence_frame = utterance.silence_frame
+        if silence_frame is None or utterance.early_frame == silence_frame:
+            return None
+        if self.position - self._position_of(silence_frame) < early_silence:
+            return None
+        utterance.early_frame = silence_frame
+        return replace(self._take_partial(utterance), early=True)
+
     def _partial_if_due(self) -> Window | None:
         utterance, interval = self._open, self.policy.partial_interval
         if utterance is None or interval is None or not utterance.is_speech:
@@ -255,6 +276,9 @@ class Endpointer:
         due = self.position - utterance.partial_position >= interval
         if not (due and spoken_since) or self._waits_for_partial():
             return None
+        return self._take_partial(utterance)
+
+    def _take_partial(self, utterance: _Utterance) -> Window:
         utterance.partial_position = self.position
         window = self._window(self._speech_end(), final=False)
         self._partial_in_flight = (window.number, self.position)

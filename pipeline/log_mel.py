@@ -42,12 +42,12 @@ class WindowPolicy:
     min_final_ms: int = 5000
     """The shortest windows; 30000 gives every window the length that Whisper was trained on."""
 
-    def padded_samples(self, samples: int, final: bool) -> int:
+    def padded_samples(self, samples: int, whole: bool) -> int:
         """Length of a window of `samples` with its padding: whole pairs of mel frames."""
-        shortest_ms = self.min_final_ms if final else self.min_partial_ms
+        shortest_ms = self.min_final_ms if whole else self.min_partial_ms
         wanted = max(samples + ms_to_samples(self.trailing_silence_ms), ms_to_samples(shortest_ms))
-        whole = -(-wanted // FRAME_MULTIPLE_SAMPLES) * FRAME_MULTIPLE_SAMPLES
-        return min(whole, WHISPER_WINDOW_SAMPLES)
+        even = -(-wanted // FRAME_MULTIPLE_SAMPLES) * FRAME_MULTIPLE_SAMPLES
+        return min(even, WHISPER_WINDOW_SAMPLES)
 
 
 class LanguageDetector(Protocol):
@@ -81,7 +81,7 @@ class LogMel:
         )
 
     def _padded(self, waveform: NDArray[np.float32], info: WindowInfo) -> NDArray[np.float32]:
-        samples = self._policy.padded_samples(len(waveform), info.final)
+        samples = self._policy.padded_samples(len(waveform), info.is_whole)
         padded = np.zeros(samples, np.float32)
         padded[: len(waveform)] = waveform[:samples]
         return padded

@@ -4,6 +4,8 @@ It ties the endpointing core to what the later stages must know. It knows no Tri
 scores come in from `pipeline.voice_activity`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,13 +44,16 @@ def endpointing_policy(options: StreamOptions) -> EndpointingPolicy:
 class Stream:
     """State of one stream between its hops."""
 
-    def __init__(self, options: StreamOptions) -> None:
+    def __init__(self, options: StreamOptions, early_silence: int | None = None) -> None:
         self.options = options
         self.silero = SileroState()
-        self._endpointer = Endpointer(endpointing_policy(options), options.start_sample)
+        self._endpointer = Endpointer(
+            replace(endpointing_policy(options), early_silence=early_silence), options.start_sample
+        )
         self._rest = np.empty(0, np.int16)  # samples behind the last whole frame
         self._language: tuple[str, float] | None = None
         self._echoes_feedback = False
+        self._early: tuple[tuple[int, int], tuple[str | None, float | None]] | None = None
 
     def take_frames(self, audio: NDArray[np.int16]) -> NDArray[np.int16]:
         """Add a hop's samples [n]; whole frames [m, VAD_FRAME_SAMPLES] come out."""
@@ -86,11 +91,12 @@ class Stream:
         return window
 
     def _describe(self, window: Window) -> WindowInfo:
-        language, language_prob = self._language_for(window)
+        language, language_prob = self._language_once(window)
         return WindowInfo(
             number=window.number,
             utterance=window.utterance,
             final=window.final,
+            early=window.early,
             start=window.start,
             end=window.end,
             audio_start=window.audio_start,
@@ -99,6 +105,16 @@ class Stream:
             language_prob=language_prob,
             options=self.options,
         )
+
+    def _language_once(self, window: Window) -> tuple[str | None, float | None]:
+        """As the early window of the same speech: the engine then knows the final already."""
+        speech = (window.utterance, window.end)
+        if window.final and self._early is not None and self._early[0] == speech:
+            return self._early[1]
+        language = self._language_for(window)
+        if window.early:
+            self._early = (speech, language)
+        return language
 
     def _language_for(self, window: Window) -> tuple[str | None, float | None]:
         """The language to decode in, None to find it. Short speech follows the stream's."""

@@ -18,9 +18,11 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from pipeline import contract
+from pipeline.audio import ms_to_samples
 from pipeline.companion import Companion
 from pipeline.contract import Tensor
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
+from pipeline.engines.memory import EngineMemory
 from pipeline.engines.request import Hypothesis, output_tensors, parse_request
 from pipeline.engines.workers import EngineWorkers
 from pipeline.log_mel import LogMel, WindowPolicy
@@ -38,7 +40,9 @@ class SileroVadModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load Silero VAD from the file that SILERO_VAD_ONNX names."""
-        self._stage = VoiceActivity(SileroVad(_required_setting("SILERO_VAD_ONNX")))
+        early_ms = int(_parameters(args)["early_silence_ms"])
+        vad = SileroVad(_required_setting("SILERO_VAD_ONNX"))
+        self._stage = VoiceActivity(vad, ms_to_samples(early_ms) if early_ms else None)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Answer each hop at once."""
@@ -96,6 +100,7 @@ class CTranslate2WhisperModel:
             workers=workers,
         )
         self._workers = EngineWorkers(CTranslate2Engine(settings), workers)
+        self._memory = EngineMemory(self._workers)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Hand each window to the engine's threads and return at once."""
@@ -108,7 +113,7 @@ class CTranslate2WhisperModel:
             except Exception as error:
                 sender.send(_error(error), flags=FINAL)
             else:
-                self._workers.submit(engine_request, _answer_with(sender))
+                self._memory.submit(engine_request, _answer_with(sender))
 
     def finalize(self) -> None:
         """End the engine's threads."""
@@ -133,9 +138,11 @@ class TranscriptModel:
         audio = _array(request, contract.WINDOW)[0]
         prob = float(_array(request, contract.LANGUAGE_PROB).item())
         answer = Answer(beams, prompt, None if prob == contract.NO_PROBABILITY else prob)
-        message, feedback = self._stage.write(answer, audio, _window_info(request))
+        info = _window_info(request)
+        message, feedback = self._stage.write(answer, audio, info)
+        text = json.dumps(message, ensure_ascii=False) if info.is_wanted else ""
         return [
-            _text_tensor(contract.TRANSCRIPT, json.dumps(message, ensure_ascii=False)),
+            _text_tensor(contract.TRANSCRIPT, text),
             _text_tensor(contract.FEEDBACK, feedback.model_dump_json()),
         ]
 

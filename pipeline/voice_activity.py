@@ -47,8 +47,9 @@ Answer = tuple[Window, WindowInfo] | HopError | None
 class VoiceActivity:
     """State of every stream, and the model that scores them."""
 
-    def __init__(self, vad: SileroVad) -> None:
+    def __init__(self, vad: SileroVad, early_silence: int | None = None) -> None:
         self._vad = vad
+        self._early_silence = early_silence
         self._streams: dict[int, Stream] = {}
         self._last_seen_s: dict[int, float] = {}
 
@@ -83,7 +84,7 @@ class VoiceActivity:
                 f"({MAX_HOP_SAMPLES // SAMPLE_RATE} s)"
             )
         if hop.start:
-            self._streams[hop.stream_id] = Stream(_parse_options(hop.options))
+            self._streams[hop.stream_id] = Stream(_parse_options(hop.options), self._early_silence)
         stream = self._streams.get(hop.stream_id)
         if stream is None:
             raise HopError(

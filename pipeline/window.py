@@ -17,6 +17,8 @@ class WindowInfo(BaseModel):
     number: int
     utterance: int
     final: bool
+    early: bool = False
+    """No final, but the final will have the same audio if nothing more is said."""
     start: int
     end: int
     audio_start: int
@@ -26,3 +28,13 @@ class WindowInfo(BaseModel):
     language_prob: float | None
     """How sure the stream is of `language`; None when the client gave it or it is unknown."""
     options: StreamOptions
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the window is, or may turn out to be, the whole utterance."""
+        return self.final or self.early
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the client has asked to be told of this window."""
+        return self.final or self.options.partials

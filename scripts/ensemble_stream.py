@@ -131,7 +131,8 @@ class EnsembleStream:
         response = answer.get_response()
         hop = int(response.id)
         messages = self._messages.setdefault(hop, [])
-        if (transcript := answer.as_numpy(TRANSCRIPT.name)) is not None:
+        transcript = answer.as_numpy(TRANSCRIPT.name)
+        if transcript is not None and transcript.item():  # empty: a window nobody asked for
             messages.append(json.loads(transcript.item()))
         feedback = answer.as_numpy(FEEDBACK.name)
         if feedback is not None and hop > self._feedback_hop:

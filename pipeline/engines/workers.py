@@ -91,12 +91,12 @@ class EngineWorkers:
                 return
             results = [error]
         for job, result in zip(batch, results, strict=True):
-            _deliver(job, result)
+            deliver(job.done, result)
 
 
-def _deliver(job: _Job, result: list[Hypothesis] | Exception) -> None:
+def deliver(done: Done, result: list[Hypothesis] | Exception) -> None:
     """Hand a result over. An answer that nobody takes must not end the thread."""
     try:
-        job.done(result)
+        done(result)
     except Exception:
         logger.exception("An answer could not be delivered.")

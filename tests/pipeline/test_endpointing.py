@@ -62,8 +62,9 @@ def test_the_window_holds_what_leads_in_and_out() -> None:
 
 
 def test_what_leads_out_is_no_more_than_was_heard() -> None:
-    (final,) = windows(POLICY, scored((SPEECH, 20), (SILENCE, 60)))
-    assert end_of_audio(final) == final.end + at(SILENCE_FRAMES)
+    policy = EndpointingPolicy(min_silence=at(2))
+    (final,) = windows(policy, scored((SPEECH, 20), (SILENCE, 60)))
+    assert end_of_audio(final) == final.end + at(2)
 
 
 @pytest.mark.parametrize("min_silence", [at(5), at(5) + 1, at(10), at(10) - 1, at(1)])

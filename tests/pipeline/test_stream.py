@@ -183,3 +183,22 @@ def test_a_client_that_echoes_gets_the_next_partial_when_it_has_the_one_before()
 def test_feedback_that_is_none_of_ours_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         Stream(StreamOptions()).take_feedback(text)
+
+
+def test_a_final_is_decoded_in_the_language_of_its_early_window() -> None:
+    stream = Stream(StreamOptions(language="auto"), early_silence=4 * VAD_FRAME_SAMPLES)
+    first = feed(stream, [0.9] * 20 + [0.0] * 4)
+    stream.take_feedback(feedback(1, "fr", SURE))
+    second = feed(stream, [0.0] * 10)
+    assert first is not None
+    assert second is not None
+    assert (first.early, first.final, first.language) == (True, False, None)
+    assert (second.early, second.final, second.language) == (False, True, None)
+    assert say(stream, SHORT_S).language == "fr"
+
+
+def feed(stream: Stream, probabilities: list[float]) -> WindowInfo | None:
+    frames = stream.take_frames(np.zeros(len(probabilities) * VAD_FRAME_SAMPLES, np.int16))
+    levels = [-30.0] * len(probabilities)
+    found = stream.next_window(frames, probabilities, levels, end=False)
+    return None if found is None else found[1]
