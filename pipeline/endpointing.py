@@ -37,8 +37,9 @@ from pipeline.audio import (
 HYSTERESIS = 0.15
 LOWEST_SILENCE_THRESHOLD = 0.01
 """Silero's VADIterator: silence is under `max(threshold - 0.15, 0.01)`."""
-MIN_VOICED_FRAMES = 3
-"""About 100 ms of speech frames, less than the shortest spoken word; shorter bursts are clicks."""
+MIN_VOICED_FRAMES = 5
+"""160 ms of speech frames: the shortest word spoken fast ("a", "go") has as many; bursts that are
+shorter are clicks, and Whisper makes a word of every click."""
 LEAD_IN_FRAMES = 12
 """384 ms before the first speech frame go into the window: onsets are weaker than the threshold,
 and short English utterances lose words with less (measured: 128 and 256 ms)."""
