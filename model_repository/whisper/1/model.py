@@ -1,4 +1,4 @@
-"""Triton's entry to the `whisper` stage; what it does stands in `pipeline/engines/ctranslate2_engine.py`."""
+"""Triton's entry to the embedded `whisper` stage; the engine stands in `pipeline/engines/`."""
 
 from pipeline.triton import CTranslate2WhisperModel as TritonPythonModel
 
