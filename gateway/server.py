@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
+from gateway.messages import cut
 from gateway.session import Session
 from gateway.settings import Settings
 from gateway.triton import Triton
@@ -52,6 +53,7 @@ class Gateway:
             *(web.get(path, self.serve_websocket) for path in WEBSOCKET_PATHS),
             web.get("/healthz", self.report_health),
             web.get("/readyz", self.report_readiness),
+            web.get("/{path:.*}", _report_unknown_path),
         ]
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
@@ -140,6 +142,11 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(gateway.run)
     app.on_shutdown.append(gateway.stop)
     return app
+
+
+async def _report_unknown_path(request: web.Request) -> web.Response:
+    path = cut(request.path)
+    return _error(404, f"there is no {path}; a session is at {', '.join(WEBSOCKET_PATHS)}")
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -51,6 +51,14 @@ async def test_other_paths_are_not_found(server: Server) -> None:
     assert (await refusal(server, path="/ws")).response.status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/ws", "/environments//websocket", "/" + "x" * 2000])
+async def test_an_unknown_path_is_told_which_there_are(server: Server, path: str) -> None:
+    status, body = await get(server, path)
+    assert status == 404
+    assert "/v1/websocket" in body["error"]
+    assert len(body["error"]) < 400
+
+
 @pytest.mark.parametrize("scheme", ["Api-Key", "Bearer"])
 async def test_a_known_key_opens_the_socket(serve: Serve, scheme: str) -> None:
     async with serve(api_keys=("one", "two")) as server:
