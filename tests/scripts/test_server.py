@@ -30,8 +30,14 @@ def idle_server(tmp_path: Path) -> Server:
     return Server(settings, environment=environment, logs=tmp_path, report=lambda _: None)
 
 
-def left_in_shared_memory() -> list[Path]:
-    return list(triton_server.SHARED_MEMORY.glob(f"streaming_whisper_{os.getpid()}_*"))
+def left_in_shared_memory(server: Server) -> list[Path]:
+    prefix = triton_server.shared_memory_prefix(os.getpid(), server.settings.triton[1])
+    return list(triton_server.SHARED_MEMORY.glob(f"{prefix}*"))
+
+
+def descendants() -> set[psutil.Process]:
+    """All that this process has started, other servers' processes included."""
+    return set(psutil.Process().children(recursive=True))
 
 
 def has_failed(running: Server) -> bool:
@@ -110,7 +116,7 @@ def test_a_stage_that_fails_to_load_is_quoted_and_nothing_is_left(tmp_path: Path
     )
     with pytest.raises(ServerError, match="No module named 'a_module_that_is_missing'"):
         broken.__enter__()
-    assert not left_in_shared_memory()
+    assert not left_in_shared_memory(broken)
 
 
 def test_a_part_that_is_never_ready_is_given_up(
@@ -120,15 +126,17 @@ def test_a_part_that_is_never_ready_is_given_up(
     monkeypatch.setattr(triton_server, "is_ready", lambda _: False)
     with pytest.raises(ServerError, match="Triton was not ready after 0 s"):
         idle_server.__enter__()
-    assert not left_in_shared_memory()
+    assert not left_in_shared_memory(idle_server)
 
 
 def test_a_part_that_dies_is_reported_and_the_rest_ends_within_5_s(tmp_path: Path) -> None:
     environment = serving_environment()
     settings = Settings.from_environment(environment)
+    others = descendants()
     with Server(settings, environment=environment, logs=tmp_path) as running:
         running.check_parts()
-        started = psutil.Process().children(recursive=True)
+        assert left_in_shared_memory(running)
+        started = descendants() - others
         gateway = next(process for process in started if "gateway" in process.cmdline())
         gateway.send_signal(signal.SIGKILL)
         until(lambda: has_failed(running))
@@ -137,4 +145,4 @@ def test_a_part_that_dies_is_reported_and_the_rest_ends_within_5_s(tmp_path: Pat
         begin = time.monotonic()
     assert time.monotonic() - begin < 5
     assert_all_end(started)
-    assert not left_in_shared_memory()
+    assert not left_in_shared_memory(running)
