@@ -23,7 +23,7 @@ Rules:
 - Windows carry more audio than the utterance's times say: lead-in before, lead-out after it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.audio import (
@@ -33,6 +33,7 @@ from pipeline.audio import (
     VAD_FRAME_SAMPLES,
     WHISPER_WINDOW_SAMPLES,
 )
+from pipeline.pauses import longest_pause
 
 HYSTERESIS = 0.15
 LOWEST_SILENCE_THRESHOLD = 0.01
@@ -48,8 +49,6 @@ LEAD_OUT_SAMPLES = 4 * VAD_FRAME_SAMPLES
 second is hardly more accurate (measured), but is not there yet when the early window is made."""
 PARTIAL_PATIENCE_SAMPLES = 5 * SAMPLE_RATE
 """A partial that got no answer for this long is taken for lost, and the next one is made."""
-QUIET_SHARE = 0.25
-"""Where, between a region's 5th and 90th percentile of level, a frame counts as a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +240,7 @@ class Endpointer:
             return None
         length = self._next_frame - self._frame_at(utterance.audio_start)
         region_start = self._next_frame - max(1, length // 3)
-        pause_start, pause_end = _longest_pause(
+        pause_start, pause_end = longest_pause(
             self._scores[region_start - self._kept_frame : self._next_frame - self._kept_frame],
             self.policy.silence_threshold,
         )
@@ -378,32 +377,3 @@ class Endpointer:
             del self._audio[: drop * VAD_FRAME_BYTES]
             del self._scores[:drop]
             self._kept_frame = frame
-
-
-def _longest_pause(scores: Sequence[tuple[float, float]], silent: float) -> tuple[int, int]:
-    """The longest pause as a half-open range of frames; of equally long ones the latest.
-
-    A frame is a pause when its probability is under `silent`, or when its level is near the
-    quietest of the region: between words of fluent speech the probability often stays high.
-    """
-    levels = sorted(level for _, level in scores)
-    low, high = levels[len(levels) // 20], levels[len(levels) * 9 // 10]
-    quiet = low + QUIET_SHARE * (high - low)
-    best = (0, 0)
-    for run in _runs(probability < silent or level <= quiet for probability, level in scores):
-        if run[1] - run[0] >= best[1] - best[0]:
-            best = run
-    return best
-
-
-def _runs(flags: Iterable[bool]) -> Iterable[tuple[int, int]]:
-    """Half-open ranges of consecutive true flags."""
-    start, count = None, 0
-    for count, flag in enumerate(flags, start=1):
-        if flag and start is None:
-            start = count - 1
-        elif not flag and start is not None:
-            yield start, count - 1
-            start = None
-    if start is not None:
-        yield start, count
