@@ -28,6 +28,10 @@ demo: $(VENV)/runtime.stamp $(WEIGHTS) ## the same, but end after the proof
 test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
 	$(BIN)/python -m pytest
 
+.PHONY: bench
+bench: $(VENV)/dev.stamp $(WEIGHTS) ## measure rising numbers of streams, into docs/benchmarks.md
+	@exec $(BIN)/python -m scripts.load.bench $(BENCH)
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## linters and type checkers
 	$(BIN)/ruff check
