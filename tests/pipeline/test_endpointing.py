@@ -2,10 +2,11 @@
 
 import ast
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from pipeline import endpointing
+from pipeline import endpointing, pauses
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, VAD_FRAME_BYTES, VAD_FRAME_SAMPLES
 from pipeline.endpointing import (
     LEAD_IN_FRAMES,
@@ -295,11 +296,17 @@ def test_audio_and_scores_must_be_of_the_same_frames(
 
 
 def test_the_core_has_no_clock_no_loop_no_log_and_no_arrays() -> None:
-    tree = ast.parse(Path(endpointing.__file__).read_text(encoding="utf-8"))
+    own = {"pipeline.audio", "pipeline.pauses"}
+    assert imports_of(endpointing) == {"collections.abc", "dataclasses", *own}
+    assert imports_of(pauses) == {"collections.abc"}
+
+
+def imports_of(module: ModuleType) -> set[str]:
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     imported: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
-    assert imported == {"collections.abc", "dataclasses", "pipeline.audio"}
+    return imported
