@@ -6,7 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from pipeline import endpointing, pauses
+from pipeline import endpointing
+from pipeline import pauses as pauses_module
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, VAD_FRAME_BYTES, VAD_FRAME_SAMPLES
 from pipeline.endpointing import (
     LEAD_IN_FRAMES,
@@ -298,7 +299,7 @@ def test_audio_and_scores_must_be_of_the_same_frames(
 def test_the_core_has_no_clock_no_loop_no_log_and_no_arrays() -> None:
     own = {"pipeline.audio", "pipeline.pauses"}
     assert imports_of(endpointing) == {"collections.abc", "dataclasses", *own}
-    assert imports_of(pauses) == {"collections.abc"}
+    assert imports_of(pauses_module) == {"collections.abc"}
 
 
 def imports_of(module: ModuleType) -> set[str]:
