@@ -1,7 +1,10 @@
 """The hops of a session that Triton has not answered yet, and room for more of them.
 
 A hop leaves only when its answer has been relayed, so a client that does not read slows down its
-own audio. Knows no Triton and no websocket.
+own audio. Room is counted from the oldest of them to the newest: hops that yield no window are
+answered at once, and counting only the others would let one client that sends faster than real time
+fill the engine's queue with a minute of windows, in front of everybody else's. Knows no Triton and
+no websocket.
 """
 
 import asyncio
@@ -22,7 +25,7 @@ class SentHop:
 
 
 class HopsInFlight:
-    """At most `limit` hops; whoever wants to add one more waits."""
+    """At most `limit` hops from the oldest to the newest; whoever wants to add one more waits."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -32,8 +35,12 @@ class HopsInFlight:
     async def enter(self, hop: Hop) -> None:
         """Wait for room and count this hop as sent now."""
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._hops) < self._limit)
+            await self._changed.wait_for(lambda: self._has_room(hop.index))
             self._hops[hop.index] = SentHop(hop, time.monotonic(), time.time())
+
+    def _has_room(self, index: int) -> bool:
+        oldest = next(iter(self._hops), index)  # they enter in the order of their indices
+        return index - oldest < self._limit
 
     def get(self, index: int) -> SentHop | None:
         """The hop, if it is unanswered."""

@@ -44,7 +44,8 @@ class Settings:
     answer_timeout_s: float = 60
     """How long Triton may answer none of a session's hops."""
     max_hops_in_flight: int = 64
-    """Unanswered hops of a session; its socket is not read while there are that many."""
+    """Hops of a session from the oldest unanswered one to the newest; its socket is not read while
+    there are that many."""
     ping_s: float = 20
 
     @property
