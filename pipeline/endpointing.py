@@ -15,7 +15,8 @@ Rules:
   `min_silence` since a frame under `silence_threshold`, a lower one (the hysteresis of Silero's
   own `VADIterator`). One with fewer than `MIN_VOICED_FRAMES` speech frames is a click: it gives
   no window.
-- An utterance that grows to `max_window` is cut in the longest pause of its last third.
+- An utterance that grows to `max_window` is cut in the longest pause of its last third, or of its
+  last seconds where the third is short.
 - As soon as silence has lasted for `early_silence`, the utterance so far is a window: when nothing
   more is said, the final has the same audio, and its decoding has been begun before its endpoint.
 - `next_window` stops at the first final, because an ensemble step may answer a request only once;
@@ -47,6 +48,8 @@ and short English utterances lose words with less (measured: 128 and 256 ms)."""
 LEAD_OUT_SAMPLES = 4 * VAD_FRAME_SAMPLES
 """128 ms of what follows the speech go into the window: the soft end of the last word. Half a
 second is hardly more accurate (measured), but is not there yet when the early window is made."""
+PAUSE_REGION_FRAMES = 4 * SAMPLE_RATE // VAD_FRAME_SAMPLES
+"""A cut looks back this far at least (but never over two thirds): in 4 s people pause."""
 PARTIAL_PATIENCE_SAMPLES = 5 * SAMPLE_RATE
 """A partial that got no answer for this long is taken for lost, and the next one is made."""
 
@@ -234,12 +237,14 @@ class Endpointer:
         return self._end_at(self._position_of(silence_frame))
 
     def _cut_in_pause(self, utterance: _Utterance) -> Window | None:
-        """End the utterance in the longest pause of its last third, and look again behind it."""
+        """End the utterance in its longest late pause, and look again at what lies behind it."""
         if not utterance.is_speech:
             self._open = None
             return None
         length = self._next_frame - self._frame_at(utterance.audio_start)
-        region_start = self._next_frame - max(1, length // 3)
+        region = max(length // 3, min(PAUSE_REGION_FRAMES, length * 2 // 3))
+        earliest = min(utterance.first_frame + MIN_VOICED_FRAMES, self._next_frame - 1)
+        region_start = max(self._next_frame - region, earliest)
         pause_start, pause_end = longest_pause(
             self._scores[region_start - self._kept_frame : self._next_frame - self._kept_frame],
             self.policy.silence_threshold,

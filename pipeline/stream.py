@@ -25,6 +25,9 @@ from pipeline.window import WindowInfo
 
 DETECTION_SAMPLES = 2 * SAMPLE_RATE
 """Speech that language detection needs to be trusted; less follows the stream's language."""
+LONGEST_DECODE_SAMPLES = SAMPLE_RATE // 2
+"""An early window need not be made sooner than this before the endpoint: a silence that long
+before it often ends in more speech, and the window would be decoded for nothing."""
 TRUSTED_LANGUAGE_PROB = 0.5
 """A language found with less than this does not become the stream's language."""
 
@@ -41,6 +44,15 @@ def endpointing_policy(options: StreamOptions) -> EndpointingPolicy:
     )
 
 
+def _with_early_windows(policy: EndpointingPolicy, early_silence: int | None) -> EndpointingPolicy:
+    """With early windows after this silence, or later where the endpoint is far off anyway."""
+    if early_silence is None:
+        return policy
+    return replace(
+        policy, early_silence=max(early_silence, policy.min_silence - LONGEST_DECODE_SAMPLES)
+    )
+
+
 class Stream:
     """State of one stream between its hops."""
 
@@ -48,7 +60,7 @@ class Stream:
         self.options = options
         self.silero = SileroState()
         self._endpointer = Endpointer(
-            replace(endpointing_policy(options), early_silence=early_silence), options.start_sample
+            _with_early_windows(endpointing_policy(options), early_silence), options.start_sample
         )
         self._rest = np.empty(0, np.int16)  # samples behind the last whole frame
         self._language: tuple[str, float] | None = None

@@ -5,6 +5,7 @@ has one language more than base, so everything behind the languages moves by one
 tensors and no engine.
 """
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,9 @@ MAX_TEXT_TOKENS = 448
 MAX_PROMPT_TOKENS = MAX_TEXT_TOKENS // 2 - 1
 """openai/whisper's `decoding.py` keeps this many tokens of the initial prompt: 223."""
 
+N_BYTES = 256
+"""Byte-level BPE begins with a token for every byte."""
+
 _NEAREST_LANGUAGE = {"yue": "zh"}
 """Cantonese came with large-v3; older models write it as Chinese."""
 
@@ -29,7 +33,7 @@ class WhisperTokenizer:
         path = Path(model_dir, "tokenizer.json")
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: the model folder needs its tokenizer.json")
-        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer = Tokenizer.from_str(_with_first_merge(path.read_text(encoding="utf-8")))
         self.end = self._special("<|endoftext|>")
         self.start = self._special("<|startoftranscript|>")
         self.start_of_prev = self._special("<|startofprev|>")
@@ -89,3 +93,21 @@ class WhisperTokenizer:
     def text_tokens(self, tokens: Sequence[int]) -> list[int]:
         """The tokens that are text."""
         return [int(token) for token in tokens if 0 <= token < self.end]
+
+
+def _with_first_merge(text: str) -> str:
+    """A `tokenizer.json` with the first of its merges, which some conversions take for a heading.
+
+    Behind the 256 bytes the vocabulary lists what the merges make, in their order, so the first
+    merge is known by what it makes: without it, " the" is a space and "the".
+    """
+    model = json.loads(text)
+    vocabulary, merges = model["model"]["vocab"], model["model"].get("merges")
+    if not merges:
+        return text
+    first = next((token for token, token_id in vocabulary.items() if token_id == N_BYTES), "")
+    made = merges[0].replace(" ", "") if isinstance(merges[0], str) else "".join(merges[0])
+    if made == first or len(first) != len("ab"):
+        return text
+    merges.insert(0, " ".join(first) if isinstance(merges[0], str) else list(first))
+    return json.dumps(model)

@@ -311,3 +311,18 @@ def imports_of(module: ModuleType) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
     return imported
+
+
+def test_a_short_maximum_still_looks_back_for_a_pause() -> None:
+    policy = EndpointingPolicy(max_window=5 * SAMPLE_RATE, min_silence=SAMPLE_RATE)
+    quiet = (SPEECH, QUIET_DB, 5)
+    stream = Scored(
+        [
+            (SPEECH, LOUD_DB, 2 * SECOND),
+            quiet,
+            (SPEECH, LOUD_DB, 6 * SECOND),
+            (SILENCE, QUIET_DB, 40),
+        ]
+    )
+    first, *_ = finals(policy, stream)
+    assert at(2 * SECOND) <= first.end <= at(2 * SECOND + 5)

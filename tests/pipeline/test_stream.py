@@ -202,3 +202,16 @@ def feed(stream: Stream, probabilities: list[float]) -> WindowInfo | None:
     levels = [-30.0] * len(probabilities)
     found = stream.next_window(frames, probabilities, levels, end=False)
     return None if found is None else found[1]
+
+
+def early_after(min_silence_ms: int) -> int:
+    """How much silence, in frames, a stream hears before it makes its early window."""
+    options = StreamOptions(min_silence_ms=min_silence_ms)
+    stream = Stream(options, early_silence=4 * VAD_FRAME_SAMPLES)
+    feed(stream, [0.9] * 20)
+    return next(frames for frames in range(1, 200) if feed(stream, [0.0]) is not None)
+
+
+def test_an_early_window_comes_shortly_before_a_late_endpoint() -> None:
+    assert early_after(300) == 4
+    assert early_after(2500) == 2 * SAMPLE_RATE // VAD_FRAME_SAMPLES + 1

@@ -1,5 +1,6 @@
 """Whisper's tokens, from the real tokenizer."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tokenizers.models import WordLevel
 
 from pipeline.language import LANGUAGES
 from pipeline.tokens import MAX_PROMPT_TOKENS, WhisperTokenizer
+from tests.pipeline.support import MODEL_DIR
 
 
 def special(tokenizer: WhisperTokenizer, token: str) -> int:
@@ -93,3 +95,21 @@ def test_a_tokenizer_of_something_else_is_refused(tmp_path: Path) -> None:
     Tokenizer(WordLevel({"a": 0}, "a")).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ValueError, match="no multilingual Whisper"):
         WhisperTokenizer(str(tmp_path))
+
+
+def test_the_first_merge_is_there_even_where_the_model_file_lacks_it(
+    tokenizer: WhisperTokenizer,
+) -> None:
+    assert tokenizer.encode(" the") == [264]
+    assert tokenizer.decode([264]) == " the"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_tokenizer_file_with_or_without_it_gives_the_same_tokens(
+    tmp_path: Path, kept: bool
+) -> None:
+    model = json.loads(Path(MODEL_DIR, "tokenizer.json").read_text(encoding="utf-8"))
+    merges = [merge for merge in model["model"]["merges"] if merge != "\u0120 t"]
+    model["model"]["merges"] = ["\u0120 t", *merges] if kept else merges
+    (tmp_path / "tokenizer.json").write_text(json.dumps(model), encoding="utf-8")
+    assert WhisperTokenizer(str(tmp_path)).encode(" the table turned") == [264, 3199, 3574]
