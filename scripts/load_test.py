@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 
 from scripts.client import SessionError
 from scripts.load import details, page, run, table
-from scripts.load.calibration import Cache, calibrated
+from scripts.load.calibration import Cache, calibrated, reach
 from scripts.load.live import Live
 from scripts.load.options import parser
 from scripts.load.player import Target
@@ -62,7 +62,7 @@ class Test:
     steps: list[Step] = field(default_factory=list)
 
     async def go(self) -> None:
-        """Calibrate, then one step after the other."""
+        """Learn the words' times, then one step after the other."""
         await self._calibrate()
         for number, streams in enumerate(self.args.streams):
             if number:
@@ -82,6 +82,7 @@ class Test:
             print("\n".join(list(table.plain([step]))[number > 0 :]), flush=True)
 
     async def _calibrate(self) -> None:
+        await reach(self.target)
         cache = Cache.read(self.args.calibration, self.target.url, anew=self.args.recalibrate)
         for index, clip in enumerate(self.clips):
             self.live.say(f"word times: {index + 1}/{len(self.clips)} {Path(clip.name).name}")

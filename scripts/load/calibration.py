@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audio import VAD_FRAME_MS
+from pipeline.audio import SAMPLE_RATE, VAD_FRAME_MS
 from scripts.client import Message, SessionError, run_session
 from scripts.load.player import Target, merged
 from scripts.load.playlist import AUTO
@@ -70,6 +70,23 @@ async def calibrated(clip: Clip, recording: Recording, target: Target, cache: Ca
             cache.answers[key] = {"name": Path(clip.name).name, "finals": finals}
             cache.write()
     return replace(clip, speech=speech(finals, clip, recording))
+
+
+async def reach(target: Target) -> None:
+    """A session without audio, so that a server that cannot be had is found out at once.
+
+    Raises:
+        SessionError: says why.
+    """
+    form = PacketFormat(SAMPLE_RATE, VAD_FRAME_MS)
+    nothing = Recording(np.zeros(0, np.int16), SAMPLE_RATE)
+    await run_session(
+        target.url,
+        _session(form, AUTO, target),
+        from_recording(nothing, form, speed=0),
+        lambda message: None,
+        api_key=target.api_key,
+    )
 
 
 def speech(finals: Sequence[Message] | None, clip: Clip, recording: Recording) -> Speech:
