@@ -4,6 +4,7 @@
 Exit codes: 0 after SIGTERM or Ctrl-C, 1 when the port cannot be had, 2 for a bad setting.
 """
 
+import argparse
 import asyncio
 import logging
 import os
@@ -21,8 +22,13 @@ SHUTDOWN_TIMEOUT_S = 0.5
 logger = logging.getLogger("gateway")
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop; the exit code."""
+    argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="The websocket gateway. It takes no arguments: its settings are environment "
+        "variables, listed in docs/architecture.md.",
+    ).parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -138,7 +138,7 @@ class Session:
         if not uplink.ended:
             await uplink.take(packet)
             self._audio_at = self._loop.time()
-        elif not self._told_ended:
+        elif not self._told_ended and not self._stopping.is_set():
             self._told_ended = True
             await self._send_error("the audio has ended with end_audio; more audio is ignored")
 

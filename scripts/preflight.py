@@ -101,7 +101,7 @@ def _bind(host: str, port: int) -> None:
 def _port_failure(port: Port, error: OSError) -> str:
     reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
     return (
-        f"port {port.port} on {port.host} {reason}, which {port.wanted_by} wants: "
+        f"port {port.port} on {port.host} {reason}, but {port.wanted_by} needs it: "
         f"end what listens there, or choose another with {port.setting}"
     )
 

@@ -90,6 +90,10 @@ def _read(path: Path) -> Recording:
         with soundfile.SoundFile(path) as file:
             blocks = [np.zeros(0, np.int16), *_mono_blocks(file)]
             return Recording(np.concatenate(blocks), file.samplerate)
+    except TypeError as error:  # soundfile wants to be told what a file without a header holds
+        raise UnreadableAudioError(
+            f"cannot read {path}: raw audio has no header; send PCM on standard input instead"
+        ) from error
     except (OSError, soundfile.LibsndfileError) as error:
         raise UnreadableAudioError(f"cannot read {path}: {_reason(path, error)}") from error
 

@@ -65,7 +65,12 @@ def main(arguments: list[str] | None = None) -> int:
     except SessionError as error:
         _complain(display, f"{error} ({progress.summary()})" if progress.connected else str(error))
         return EXIT_FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on
+        return EXIT_FAILED
     display.erase()
+    if not progress.finals:
+        _complain(display, f"{progress.sent_s:.1f} s of audio, and no speech in it")
     return EXIT_FAILED if progress.errors else EXIT_OK
 
 
@@ -217,7 +222,7 @@ def _add_endpointing(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--interval", type=float, metavar="S", help="seconds between partials")
     group.add_argument(
-        "--max-final-s", type=int, metavar="S", help="force a final after this much audio"
+        "--max-final-s", type=float, metavar="S", help="force a final after this much audio"
     )
     group.add_argument("--threshold", type=float, metavar="P", help="probability of speech")
     group.add_argument("--min-silence-ms", type=int, metavar="MS", help="silence before a final")

@@ -48,3 +48,12 @@ async def test_sigterm_ends_it_with_exit_0(triton: FakeTriton) -> None:
     process.send_signal(signal.SIGTERM)
     await stderr_of(process)
     assert process.returncode == 0
+
+
+async def test_arguments_are_refused_and_help_names_where_the_settings_are() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "--help", stdout=PIPE
+    )
+    stdout, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"docs/architecture.md" in stdout

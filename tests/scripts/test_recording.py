@@ -70,3 +70,10 @@ def test_what_is_no_audio_is_refused_by_name(tmp_path: Path) -> None:
 def test_mu_law_has_the_values_of_g711() -> None:
     samples = np.array([0, -1, 32_767, -32_768, 1_000, -1_000], np.int16)
     assert mulaw_bytes(pcm_bytes(samples)) == bytes([0xFF, 0x7F, 0x80, 0x00, 0xCE, 0x4E])
+
+
+def test_raw_audio_has_no_header_and_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    raw = tmp_path / "speech.raw"
+    raw.write_bytes(bytes(3200))
+    with pytest.raises(UnreadableAudioError, match=r"speech\.raw: .*standard input"):
+        read_recording(raw)

@@ -68,6 +68,16 @@ async def test_all_audio_arrives_in_packets_and_the_finals_are_shown(
     assert capsys.readouterr().out == FINAL_LINE
 
 
+async def test_audio_without_speech_is_said_to_have_none(
+    wav: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with FakeGateway(says()) as gateway:
+        assert await run(wav, "--url", gateway.url, "--speed", "0") == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "1.0 s of audio, and no speech in it" in captured.err
+
+
 async def test_what_is_not_asked_for_is_left_to_the_server(wav: str) -> None:
     async with FakeGateway(says()) as gateway:
         await run(wav, "--url", gateway.url, "--speed", "0")
