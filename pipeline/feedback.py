@@ -6,6 +6,8 @@ voice-activity stage reads it. Clients never look inside. An empty string says "
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.window import SettledText
+
 
 class Feedback(BaseModel):
     """What the answered window taught."""
@@ -20,5 +22,9 @@ class Feedback(BaseModel):
     language: str | None = None
     language_prob: float | None = None
     """Set when the engine found the language itself."""
-    tokens: list[int] = []
-    """The window's hypothesis: its text tokens."""
+    text: str = ""
+    """The window's hypothesis, without what was settled before it."""
+    committed: str = ""
+    """What this hypothesis and those before it agree on, of the same segment."""
+    settled: SettledText | None = None
+    """Set for a segment: what was recognised of it."""

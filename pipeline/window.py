@@ -4,9 +4,25 @@ Everything that `log_mel` and `transcript` need travels with the window, since a
 decoupled one may not read the ensemble's own inputs. Positions are in samples.
 """
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.options import StreamOptions
+
+
+class SettledText(BaseModel):
+    """What was recognised of a segment: it is not decoded again, and the final contains it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    log_prob: float = 0.0
+    """Sum over its tokens."""
+    tokens: int = 0
+    words: list[dict[str, Any]] = []
+    """Entries of the wire's `word_timestamps`; empty unless the stream asked for them."""
+    possible_hallucination: bool = False
 
 
 class WindowInfo(BaseModel):
@@ -19,7 +35,13 @@ class WindowInfo(BaseModel):
     final: bool
     early: bool = False
     """No final, but the final will have the same audio if nothing more is said."""
+    segment: bool = False
+    """No final: the utterance goes on behind it, but its text is settled and not decoded again."""
+    interrupted: bool = False
+    """Whether speech runs on behind the window's end, perhaps in the middle of a word."""
+    utterance_start: int
     start: int
+    """Where the speech of this window begins: the utterance's start or a later segment's."""
     end: int
     audio_start: int
     speech_probability: float
@@ -27,12 +49,18 @@ class WindowInfo(BaseModel):
     """The language to decode in; None: the engine finds it."""
     language_prob: float | None
     """How sure the stream is of `language`; None when the client gave it or it is unknown."""
+    settled: list[SettledText] = []
+    """The utterance's segments before this window, in order."""
+    previous: str = ""
+    """What the window before this one, of the same segment, was recognised as."""
+    committed: str = ""
+    """What the utterance's partials have agreed on of this segment: it only grows."""
     options: StreamOptions
 
     @property
     def is_whole(self) -> bool:
-        """Whether the window is, or may turn out to be, the whole utterance."""
-        return self.final or self.early
+        """Whether the window's text stays, or may turn out to."""
+        return self.final or self.early or self.segment
 
     @property
     def is_wanted(self) -> bool:
