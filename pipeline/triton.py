@@ -23,7 +23,9 @@ from pipeline.companion import Companion
 from pipeline.contract import Tensor
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
 from pipeline.engines.memory import EngineMemory
-from pipeline.engines.request import Hypothesis, output_tensors, parse_request
+from pipeline.engines.request import Answer as EngineAnswer
+from pipeline.engines.request import Place, Purpose, output_tensors, parse_request
+from pipeline.engines.schedule import Done
 from pipeline.engines.workers import EngineWorkers
 from pipeline.log_mel import LogMel, WindowPolicy
 from pipeline.silero import SileroVad
@@ -99,7 +101,9 @@ class CTranslate2WhisperModel:
             compute_type=os.environ.get("WHISPER_COMPUTE_TYPE", parameters["compute_type"]),
             workers=workers,
         )
-        self._workers = EngineWorkers(CTranslate2Engine(settings), workers)
+        self._workers = EngineWorkers(
+            CTranslate2Engine(settings), workers, int(parameters["max_batch"])
+        )
         self._memory = EngineMemory(self._workers)
 
     def execute(self, requests: Sequence[Any]) -> None:
@@ -109,7 +113,7 @@ class CTranslate2WhisperModel:
             try:
                 hint = json.loads(request.parameters()).get(contract.NO_REPEAT_NGRAM_PARAMETER, 0)
                 tensors = {t.name: _array(request, t) for t in contract.ENGINE_INPUTS}
-                engine_request = parse_request(tensors, int(hint))
+                engine_request = parse_request(tensors, int(hint), _place(request))
             except Exception as error:
                 sender.send(_error(error), flags=FINAL)
             else:
@@ -174,12 +178,23 @@ def _guarded(stage: Callable[[Any], list[Any]], request: Any) -> Any:
         return _error(error)
 
 
-def _answer_with(sender: Any) -> Callable[[list[Hypothesis] | Exception], None]:
-    def done(result: list[Hypothesis] | Exception) -> None:
-        if isinstance(result, Exception):
-            sender.send(_error(result), flags=FINAL)
+def _place(request: Any) -> Place:
+    """Where a window belongs; of no stream when the model is asked on its own."""
+    if pb_utils.get_input_tensor_by_name(request, contract.WINDOW_INFO.name) is None:
+        return Place()
+    info = _window_info(request)
+    purpose = Purpose.PARTIAL
+    if info.is_whole:
+        purpose = Purpose.EARLY if info.early else Purpose.FINAL
+    return Place(request.correlation_id(), info.utterance, purpose)
+
+
+def _answer_with(sender: Any) -> Done:
+    def done(answer: EngineAnswer | Exception) -> None:
+        if isinstance(answer, Exception):
+            sender.send(_error(answer), flags=FINAL)
         else:
-            response = pb_utils.InferenceResponse(_tensors(output_tensors(result)))
+            response = pb_utils.InferenceResponse(_tensors(output_tensors(answer.beams)))
             sender.send(response, flags=FINAL)
 
     return done

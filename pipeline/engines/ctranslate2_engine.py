@@ -1,7 +1,8 @@
 """Whisper on CTranslate2, CPU or CUDA, behind the contract of the `whisper` model.
 
 Short windows keep their accuracy through grafted silence (`pipeline.engines.graft`); a hypothesis
-that loops is decoded again in a full 30 s window. It knows no Triton and no streams.
+that loops is decoded again in a full 30 s window; drafts (partials) get a thinner tail and no
+second attempt. It knows no Triton and no streams.
 
 CTranslate2 reports the sum of a hypothesis' log-probabilities only, so each of its tokens gets
 an equal share: `cum_log_probs` is exact, `output_log_probs` is the mean. The tokens that the model
@@ -26,8 +27,8 @@ from pipeline.audio import (
     SAMPLE_RATE,
     WHISPER_WINDOW_SAMPLES,
 )
-from pipeline.engines.graft import SilenceTail
-from pipeline.engines.request import EngineRequest, Hypothesis
+from pipeline.engines.graft import SilenceTail, joined_length, thin_length
+from pipeline.engines.request import Encoded, EngineRequest, Hypothesis
 from pipeline.hallucination import HIGHEST_COMPRESSION_RATIO, compression_ratio
 from pipeline.spectrogram import log_mel_spectrogram
 from pipeline.tokens import MAX_TEXT_TOKENS, WhisperTokenizer
@@ -66,21 +67,30 @@ class CTranslate2Engine:
         self._tail = self._make_tail()
 
     def transcribe(self, requests: Sequence[EngineRequest]) -> list[list[Hypothesis]]:
-        """Decode windows; per window its beams, best first."""
-        states = [self._tail.join(self._encode(request.features)) for request in requests]
-        heads = [self._head(r, s) for r, s in zip(requests, states, strict=True)]
-        results: list[list[Hypothesis]] = [[] for _ in requests]
-        for group in _groups(requests, heads, [len(joined) for joined in states]):
-            prompts = [requests[i].prompt + heads[i].tokens for i in group]
-            batch = np.stack([states[i] for i in group])
-            beams = self._generate(batch, prompts, [requests[i] for i in group])
+        """Encode and decode windows; per window its beams, best first."""
+        return self.decode([self.encode(request) for request in requests])
+
+    def encode(self, request: EngineRequest) -> Encoded:
+        """The encoder's part, and the language where the prompt leaves it to the model."""
+        states = self._encode(request.features)
+        return Encoded(request, states, self._head(request, states))
+
+    def decode(self, windows: Sequence[Encoded]) -> list[list[Hypothesis]]:
+        """The decoder's part, together; per window its beams, best first."""
+        results: list[list[Hypothesis]] = [[] for _ in windows]
+        for group in _groups(windows):
+            batch = [windows[i] for i in group]
+            beams = self._generate(
+                np.stack(self._joined(batch)),
+                [window.request.prompt + window.head.tokens for window in batch],
+                [window.request for window in batch],
+            )
             for i, found in zip(group, beams, strict=True):
                 results[i] = found
-        for i, request in enumerate(requests):
-            if results[i] and self._is_loop(results[i][0], request):
-                results[i] = self._decode_full_window(request, heads[i])
-            results[i] = [_behind(heads[i], beam, request) for beam in results[i] or [_NOTHING]]
-        return results
+        return [
+            [_behind(window, beam) for beam in self._without_loop(window, found) or [_NOTHING]]
+            for window, found in zip(windows, results, strict=True)
+        ]
 
     def _encode(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
         """Features [frames, n_mels] as encoder states [frames / 2, width]."""
@@ -109,10 +119,19 @@ class CTranslate2Engine:
         """What the model says before the text when the prompt ends in `<|startoftranscript|>`."""
         if request.prompt[-1] != self.tokenizer.start:
             return _NOTHING
-        view = ctranslate2.StorageView.from_array(np.ascontiguousarray(states[None]))
+        joined = np.ascontiguousarray(self._tail.join(states)[None])
+        view = ctranslate2.StorageView.from_array(joined)
         token, probability = self._model.detect_language(view)[0][0]
         tokens = self.tokenizer.task_tokens(token[2:-2])  # <|en|>
         return Hypothesis(tokens, [math.log(max(probability, 1e-10)), 0.0, 0.0])
+
+    def _joined(self, windows: Sequence[Encoded]) -> list[NDArray[np.float32]]:
+        """States of windows of one group with silence behind them, all of one length."""
+        states = [window.states for window in windows]
+        if not windows[0].request.is_draft:
+            return [self._tail.join(window) for window in states]
+        length = thin_length(max(map(len, states)))
+        return [self._tail.join_thin(window, length) for window in states]
 
     def _generate(
         self,
@@ -142,6 +161,12 @@ class CTranslate2Engine:
             for result in results
         ]
 
+    def _without_loop(self, window: Encoded, beams: list[Hypothesis]) -> list[Hypothesis]:
+        """The beams, unless the best one loops: a draft is worth no second attempt."""
+        if not beams or not self._is_loop(beams[0], window.request):
+            return beams
+        return [] if window.request.is_draft else self._decode_full_window(window)
+
     def _is_loop(self, best: Hypothesis, request: EngineRequest) -> bool:
         if len(request.features) == MAX_MEL_FRAMES:
             return False
@@ -149,34 +174,34 @@ class CTranslate2Engine:
         capped = len(best.tokens) >= request.max_new_tokens > 1
         return capped or compression_ratio(text) > HIGHEST_COMPRESSION_RATIO
 
-    def _decode_full_window(self, request: EngineRequest, head: Hypothesis) -> list[Hypothesis]:
+    def _decode_full_window(self, window: Encoded) -> list[Hypothesis]:
         """The window padded to 30 s with its own silence, as Whisper was trained."""
-        silence = request.features.min()
-        features = np.full((MAX_MEL_FRAMES, self._n_mels), silence, np.float16)
+        request = window.request
+        features = np.full((MAX_MEL_FRAMES, self._n_mels), request.features.min(), np.float16)
         features[: len(request.features)] = request.features
         full = replace(request, features=features)
         states = self._encode(features)[None]
-        return self._generate(states, [request.prompt + head.tokens], [full])[0]
+        return self._generate(states, [request.prompt + window.head.tokens], [full])[0]
 
 
 _NOTHING = Hypothesis([], [])
 
 
-def _groups(
-    requests: Sequence[EngineRequest], heads: Sequence[Hypothesis], lengths: Sequence[int]
-) -> list[list[int]]:
-    """Indices of requests that one `generate` call can take together: of one joined length.
+def _groups(windows: Sequence[Encoded]) -> list[list[int]]:
+    """Indices of windows that one `generate` call can take together.
 
-    CTranslate2 wants `<|startoftranscript|>` at the same place in all prompts, so the length in
-    front of it must agree. Windows that only ask for the language need no decoding.
+    CTranslate2 wants one length of states, and `<|startoftranscript|>` at the same place in all
+    prompts, so the length in front of it must agree. Only a draft's length may depend on what it is
+    decoded with. Windows that only ask for the language need no decoding.
     """
     groups: dict[Any, list[int]] = {}
-    for i, request in enumerate(requests):
-        if len(heads[i].tokens) >= request.max_new_tokens:
+    for i, window in enumerate(windows):
+        request, head = window.request, window.head
+        if len(head.tokens) >= request.max_new_tokens:
             continue
         key = (
-            lengths[i],
-            len(request.prompt) + len(heads[i].tokens),
+            None if request.is_draft else joined_length(len(window.states)),
+            len(request.prompt) + len(head.tokens),
             request.beam_width,
             request.length_penalty,
             request.repetition_penalty,
@@ -198,7 +223,7 @@ def _hypothesis(tokens: list[int], score: float, length_penalty: float) -> Hypot
     return Hypothesis(tokens, [total / count] * count if count else [])
 
 
-def _behind(head: Hypothesis, beam: Hypothesis, request: EngineRequest) -> Hypothesis:
+def _behind(window: Encoded, beam: Hypothesis) -> Hypothesis:
     """A beam behind what the model said first, held to the request's length."""
-    most = request.max_new_tokens
+    head, most = window.head, window.request.max_new_tokens
     return Hypothesis((head.tokens + beam.tokens)[:most], (head.log_probs + beam.log_probs)[:most])

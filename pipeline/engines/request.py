@@ -5,6 +5,7 @@ It knows no engine and no Triton API. Tensors come and go with a batch dimension
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,27 @@ class ContractError(ValueError):
     """A request breaks the tensor contract; the message names the tensor and what is accepted."""
 
 
+class Purpose(IntEnum):
+    """What a window is for, the most urgent first."""
+
+    FINAL = 0
+    """Its text stays: an utterance's final, or a segment of one."""
+    EARLY = 1
+    """It may turn out to be the final: its text is as good, and wanted as soon."""
+    PARTIAL = 2
+    """The next window of the utterance replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a window belongs, for those who decide which window is decoded first."""
+
+    stream: int = 0
+    """Correlation id; 0: of no stream."""
+    utterance: int = 0
+    purpose: Purpose = Purpose.FINAL
+
+
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
     """One window to decode."""
@@ -31,6 +53,12 @@ class EngineRequest:
     length_penalty: float = 1.0
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
+    place: Place = Place()
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether speed counts for more than the last word's accuracy."""
+        return self.place.purpose is Purpose.PARTIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +69,34 @@ class Hypothesis:
     log_probs: list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A window between encoder and decoder."""
+
+    request: EngineRequest
+    states: NDArray[np.float32]
+    """[frames / 2, width]"""
+    head: Hypothesis
+    """What the model says before the text when the prompt ends in `<|startoftranscript|>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a window."""
+
+    beams: list[Hypothesis]
+    """Best first."""
+    superseded: bool = False
+    """They are those of a newer window of the same utterance."""
+
+
+_OF_NO_STREAM = Place()
+
+
 def parse_request(
-    tensors: Mapping[str, NDArray[np.generic]], no_repeat_ngram_size: int = 0
+    tensors: Mapping[str, NDArray[np.generic]],
+    no_repeat_ngram_size: int = 0,
+    place: Place = _OF_NO_STREAM,
 ) -> EngineRequest:
     """A request from its tensors.
 
@@ -71,6 +125,7 @@ def parse_request(
         length_penalty=float(tensors["len_penalty"].item()),
         repetition_penalty=float(tensors["repetition_penalty"].item()),
         no_repeat_ngram_size=no_repeat_ngram_size,
+        place=place,
     )
 
 
