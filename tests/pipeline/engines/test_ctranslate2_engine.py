@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from pipeline.audio import MAX_ENCODER_STATES, MAX_MEL_FRAMES
 from pipeline.companion import Companion
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine
-from pipeline.engines.request import EngineRequest, Hypothesis, parse_request
+from pipeline.engines.request import (
+    EngineRequest,
+    Hypothesis,
+    Place,
+    Purpose,
+    parse_request,
+)
 from pipeline.log_mel import LogMel, WindowPolicy
 from pipeline.tokens import WhisperTokenizer
 from tests.pipeline.support import (
@@ -31,8 +37,8 @@ FRENCH = CLIPS / "fr" / "vm-whichbox.wav"
 SPANISH = CLIPS / "es" / "vm-nonumber.wav"
 
 
-class ShortWindowsLoop(CTranslate2Engine):
-    """An engine that loops in every window but Whisper's own; it shares another one's model."""
+class CountsStates(CTranslate2Engine):
+    """Remembers the length of the states that each call decodes; it shares another one's model."""
 
     def __init__(self, engine: CTranslate2Engine) -> None:
         vars(self).update(vars(engine))
@@ -45,8 +51,21 @@ class ShortWindowsLoop(CTranslate2Engine):
         requests: Sequence[EngineRequest],
     ) -> list[list[Hypothesis]]:
         self.decoded_states.append(states.shape[1])
+        return super()._generate(states, prompts, requests)
+
+
+class ShortWindowsLoop(CountsStates):
+    """An engine that loops in every window but Whisper's own."""
+
+    def _generate(
+        self,
+        states: NDArray[np.float32],
+        prompts: list[list[int]],
+        requests: Sequence[EngineRequest],
+    ) -> list[list[Hypothesis]]:
         if len(requests[0].features) == MAX_MEL_FRAMES:
             return super()._generate(states, prompts, requests)
+        self.decoded_states.append(states.shape[1])
         loop = self.tokenizer.encode(" you know" * 25)
         return [[Hypothesis(loop, [-0.1] * len(loop))] for _ in requests]
 
@@ -173,6 +192,33 @@ def test_a_loop_is_decoded_again_in_whispers_own_window(
     assert looping.decoded_states[-1] == MAX_ENCODER_STATES
     assert len(looping.decoded_states) == 2
     assert "table" in words_of(engine.tokenizer.decode(found.tokens))
+
+
+def draft_of(request: EngineRequest, stream: int = 1) -> EngineRequest:
+    """The same window as a partial."""
+    return replace(request, place=Place(stream, 0, Purpose.PARTIAL))
+
+
+def test_drafts_of_different_lengths_are_decoded_together_and_with_less_silence(
+    engine: CTranslate2Engine,
+) -> None:
+    counted = CountsStates(engine)
+    requests = [asked(engine.tokenizer, JFK), asked(engine.tokenizer, ARCTIC)]
+    finals, drafts = counted.transcribe(requests), counted.transcribe([*map(draft_of, requests)])
+    assert counted.decoded_states[-1] < min(counted.decoded_states[:-1])
+    assert len(counted.decoded_states) == 3
+    for final, draft in zip(finals, drafts, strict=True):
+        said = [words_of(engine.tokenizer.decode(b[0].tokens)) for b in (final, draft)]
+        assert len(set(said[0]) ^ set(said[1])) <= 2
+
+
+def test_a_draft_that_loops_says_nothing_and_gets_no_second_attempt(
+    engine: CTranslate2Engine,
+) -> None:
+    looping = ShortWindowsLoop(engine)
+    found = answer(looping, draft_of(asked(engine.tokenizer, ARCTIC)))
+    assert found.tokens == []
+    assert len(looping.decoded_states) == 1
 
 
 def test_silence_is_no_loop_and_ends_soon(engine: CTranslate2Engine) -> None:

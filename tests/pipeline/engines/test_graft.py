@@ -8,8 +8,10 @@ from pipeline.audio import MAX_ENCODER_STATES
 from pipeline.engines.graft import (
     LEAST_GRAFTED_STATES,
     LENGTH_STEP_STATES,
+    THIN_STATES,
     SilenceTail,
     joined_length,
+    thin_length,
 )
 
 WIDTH = 4
@@ -52,6 +54,24 @@ def test_the_longest_window_is_whispers_and_has_no_room_for_silence(tail: Silenc
 def test_a_window_that_would_show_the_tails_own_speech_is_refused(tail: SilenceTail) -> None:
     with pytest.raises(ValueError, match=r"74 states is too short .* at least 75"):
         tail.join(states(SPEECH_STATES - 1, -1))
+
+
+@pytest.mark.parametrize("count", [SPEECH_STATES, 400, MAX_ENCODER_STATES - 3])
+def test_a_thin_tail_reaches_from_the_window_to_thirty_seconds(
+    tail: SilenceTail, count: int
+) -> None:
+    joined = tail.join_thin(states(count, -1), thin_length(count))
+    assert len(joined) == min(count + THIN_STATES, MAX_ENCODER_STATES)
+    assert np.all(joined[:count] == -1)
+    picked = joined[count:, 0]
+    assert picked[0] == count
+    assert picked[-1] == MAX_ENCODER_STATES - 1
+    assert np.ptp(np.diff(picked)) <= 1
+
+
+def test_thin_tails_fill_windows_up_to_one_length(tail: SilenceTail) -> None:
+    length = thin_length(300)
+    assert {len(tail.join_thin(states(n, -1), length)) for n in (80, 200, 300)} == {length}
 
 
 def test_joining_leaves_the_tail_as_it_was(tail: SilenceTail) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.engines.memory import REMEMBERED, EngineMemory
-from pipeline.engines.request import EngineRequest, Hypothesis
-from pipeline.engines.workers import Done
+from pipeline.engines.request import Answer, EngineRequest, Hypothesis, Place, Purpose
+from pipeline.engines.schedule import Done
 
 REQUEST = EngineRequest(np.ones((4, 80), np.float16), [1, 2], 10)
-BEAMS = [Hypothesis([7], [-0.5])]
+ANSWER = Answer([Hypothesis([7], [-0.5])])
 
 
 class Waiting:
@@ -18,11 +18,13 @@ class Waiting:
 
     def __init__(self) -> None:
         self.jobs: list[tuple[EngineRequest, Done]] = []
+        self.keys: list[bytes] = []
 
-    def submit(self, request: EngineRequest, done: Done) -> None:
+    def submit(self, request: EngineRequest, key: bytes, done: Done) -> None:
         self.jobs.append((request, done))
+        self.keys.append(key)
 
-    def finish(self, result: list[Hypothesis] | Exception = BEAMS) -> None:
+    def finish(self, result: Answer | Exception = ANSWER) -> None:
         for _, done in self.jobs:
             done(result)
         self.jobs.clear()
@@ -44,17 +46,29 @@ def test_an_equal_window_is_answered_at_once(memory: EngineMemory, workers: Wait
     workers.finish()
     memory.submit(replace(REQUEST, features=REQUEST.features.copy()), answers.append)
     assert workers.jobs == []
-    assert answers == [BEAMS, BEAMS]
+    assert answers == [ANSWER, ANSWER]
 
 
-def test_one_that_is_being_decoded_is_waited_for(memory: EngineMemory, workers: Waiting) -> None:
+def test_one_that_is_being_decoded_has_the_key_of_its_equal(
+    memory: EngineMemory, workers: Waiting
+) -> None:
     answers: list[object] = []
     memory.submit(REQUEST, answers.append)
+    memory.submit(replace(REQUEST, place=Place(purpose=Purpose.EARLY)), answers.append)
+    memory.submit(replace(REQUEST, prompt=[3]), answers.append)
+    assert workers.keys[0] == workers.keys[1] != workers.keys[2]
+    workers.finish()
+    assert answers == [ANSWER] * 3
+
+
+def test_the_answer_of_a_window_that_was_superseded_is_not_remembered(
+    memory: EngineMemory, workers: Waiting
+) -> None:
+    answers: list[object] = []
+    memory.submit(REQUEST, answers.append)
+    workers.finish(replace(ANSWER, superseded=True))
     memory.submit(REQUEST, answers.append)
     assert len(workers.jobs) == 1
-    assert answers == []
-    workers.finish()
-    assert answers == [BEAMS, BEAMS]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +82,9 @@ def test_one_that_is_being_decoded_is_waited_for(memory: EngineMemory, workers: 
         replace(REQUEST, length_penalty=0.5),
         replace(REQUEST, repetition_penalty=1.5),
         replace(REQUEST, no_repeat_ngram_size=3),
+        replace(REQUEST, place=Place(purpose=Purpose.PARTIAL)),
+        replace(REQUEST, place=Place(stream=1)),
+        replace(REQUEST, place=Place(utterance=1)),
     ],
 )
 def test_whatever_differs_is_decoded(
@@ -98,16 +115,3 @@ def test_the_oldest_answers_are_forgotten(memory: EngineMemory, workers: Waiting
     workers.finish()
     memory.submit(replace(REQUEST, prompt=[0]), answers.append)
     assert len(workers.jobs) == 1
-
-
-def test_an_answer_that_nobody_takes_does_not_keep_the_others_waiting(
-    memory: EngineMemory, workers: Waiting
-) -> None:
-    def broken(result: list[Hypothesis] | Exception) -> None:
-        raise ConnectionError("gone")
-
-    answers: list[object] = []
-    memory.submit(REQUEST, broken)
-    memory.submit(REQUEST, answers.append)
-    workers.finish()
-    assert answers == [BEAMS]

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 
-from pipeline.engines.request import EngineRequest, Hypothesis
-from pipeline.engines.workers import MAX_BATCH, EngineWorkers
+from pipeline.engines.request import Answer, Encoded, EngineRequest, Hypothesis, Place, Purpose
+from pipeline.engines.workers import EngineWorkers
 
 LIMIT_S = 10
-SPOILED = -1
+MAX_BATCH = 8
+SPOILED = 99
+UNREADABLE = 98
 
 
 class GatedEngine:
@@ -21,8 +23,13 @@ class GatedEngine:
         self.entered = threading.Event()
         self.gate = threading.Event()
 
-    def transcribe(self, requests: Sequence[EngineRequest]) -> list[list[Hypothesis]]:
-        prompts = [request.prompt[0] for request in requests]
+    def encode(self, request: EngineRequest) -> Encoded:
+        if request.prompt == [UNREADABLE]:
+            raise ValueError("unreadable")
+        return Encoded(request, np.zeros((1, 8), np.float32), Hypothesis([], []))
+
+    def decode(self, windows: Sequence[Encoded]) -> list[list[Hypothesis]]:
+        prompts = [window.request.prompt[0] for window in windows]
         self.batches.append(prompts)
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
@@ -35,11 +42,11 @@ class Answers:
     """What came back, in the order in which it came."""
 
     def __init__(self) -> None:
-        self.received: list[tuple[int, list[Hypothesis] | Exception]] = []
+        self.received: list[tuple[int, Answer | Exception]] = []
         self._changed = threading.Condition()
 
-    def callback(self, number: int) -> Callable[[list[Hypothesis] | Exception], None]:
-        def done(result: list[Hypothesis] | Exception) -> None:
+    def callback(self, number: int) -> Callable[[Answer | Exception], None]:
+        def done(result: Answer | Exception) -> None:
             with self._changed:
                 self.received.append((number, result))
                 self._changed.notify_all()
@@ -55,8 +62,13 @@ class Answers:
         return [number for number, _ in self.received]
 
 
-def request(number: int) -> EngineRequest:
-    return EngineRequest(np.zeros((2, 80), np.float16), [number], 10)
+def request(number: int, place: Place | None = None) -> EngineRequest:
+    """A final, of no stream unless said otherwise."""
+    return EngineRequest(np.zeros((2, 80), np.float16), [number], 10, place=place or Place())
+
+
+def key(number: int) -> bytes:
+    return bytes([number])
 
 
 @pytest.fixture
@@ -72,7 +84,7 @@ def answers() -> Answers:
 @pytest.fixture
 def worker(engine: GatedEngine) -> Iterator[EngineWorkers]:
     """One thread, stopped after the test."""
-    workers = EngineWorkers(engine, 1)
+    workers = EngineWorkers(engine, 1, MAX_BATCH)
     yield workers
     engine.gate.set()
     workers.stop()
@@ -82,10 +94,10 @@ def submit_behind_the_first(
     worker: EngineWorkers, engine: GatedEngine, answers: Answers, numbers: Sequence[int]
 ) -> None:
     """Submit window 0, and while it is being decoded the others."""
-    worker.submit(request(0), answers.callback(0))
+    worker.submit(request(0), key(0), answers.callback(0))
     assert engine.entered.wait(LIMIT_S)
     for number in numbers:
-        worker.submit(request(number), answers.callback(number))
+        worker.submit(request(number), key(number), answers.callback(number))
     engine.gate.set()
     answers.wait_for(1 + len(numbers))
 
@@ -95,8 +107,8 @@ def test_each_window_gets_its_own_answer(
 ) -> None:
     submit_behind_the_first(worker, engine, answers, range(1, 6))
     for number, result in answers.received:
-        assert isinstance(result, list)
-        assert result[0].tokens == [number]
+        assert isinstance(result, Answer)
+        assert result.beams[0].tokens == [number]
 
 
 def test_windows_that_wait_are_decoded_together_in_their_order(
@@ -121,20 +133,44 @@ def test_the_error_of_one_window_does_not_spoil_the_others(
     results = dict(answers.received)
     assert isinstance(results[SPOILED], ValueError)
     assert [result for number, result in results.items() if number != SPOILED] == [
-        [Hypothesis([number], [0.0])] for number in (0, 1, 3)
+        Answer([Hypothesis([number], [0.0])]) for number in (0, 1, 3)
     ]
     assert len(answers.received) == 4
+
+
+def test_a_window_that_cannot_be_encoded_gets_the_error(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers
+) -> None:
+    submit_behind_the_first(worker, engine, answers, [1, UNREADABLE, 3])
+    results = dict(answers.received)
+    assert isinstance(results[UNREADABLE], ValueError)
+    assert len(answers.received) == 4
+    assert engine.batches == [[0], [1, 3]]
+
+
+def test_a_superseded_partial_gets_the_newer_windows_answer_after_it(
+    worker: EngineWorkers, engine: GatedEngine, answers: Answers
+) -> None:
+    worker.submit(request(0), key(0), answers.callback(0))
+    assert engine.entered.wait(LIMIT_S)
+    worker.submit(request(1, Place(7, 0, Purpose.PARTIAL)), key(1), answers.callback(1))
+    worker.submit(request(2, Place(7, 0, Purpose.FINAL)), key(2), answers.callback(2))
+    engine.gate.set()
+    answers.wait_for(3)
+    beams = [Hypothesis([2], [0.0])]
+    assert answers.received[1:] == [(2, Answer(beams)), (1, Answer(beams, superseded=True))]
+    assert engine.batches == [[0], [2]]
 
 
 def test_an_answer_that_cannot_be_delivered_does_not_end_the_thread(
     worker: EngineWorkers, engine: GatedEngine, answers: Answers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def undeliverable(result: list[Hypothesis] | Exception) -> None:
+    def undeliverable(result: Answer | Exception) -> None:
         raise ConnectionError("the client has gone")
 
     engine.gate.set()
-    worker.submit(request(1), undeliverable)
-    worker.submit(request(2), answers.callback(2))
+    worker.submit(request(1), key(1), undeliverable)
+    worker.submit(request(2), key(2), answers.callback(2))
     answers.wait_for(1)
     assert answers.numbers == [2]
     assert "the client has gone" in caplog.text
@@ -143,9 +179,9 @@ def test_an_answer_that_cannot_be_delivered_does_not_end_the_thread(
 @pytest.mark.parametrize("count", [1, 3])
 def test_stopping_decodes_what_waits_and_ends_the_threads(count: int, answers: Answers) -> None:
     engine = GatedEngine()
-    workers = EngineWorkers(engine, count)
+    workers = EngineWorkers(engine, count, MAX_BATCH)
     for number in range(20):
-        workers.submit(request(number), answers.callback(number))
+        workers.submit(request(number), key(number), answers.callback(number))
     engine.gate.set()
     before = set(threading.enumerate())
     workers.stop()

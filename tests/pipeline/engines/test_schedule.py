@@ -1,0 +1,250 @@
+"""What an engine's workers are given to do: order, batches, and what costs nothing."""
+
+import random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.engines.request import (
+    Answer,
+    Encoded,
+    EngineRequest,
+    Hypothesis,
+    Place,
+    Purpose,
+)
+from pipeline.engines.schedule import Decode, Encode, Job, Schedule
+
+FEATURES = np.zeros((2, 80), np.float16)
+FINAL, EARLY, PARTIAL = Purpose.FINAL, Purpose.EARLY, Purpose.PARTIAL
+
+
+def window(
+    number: int, purpose: Purpose = FINAL, stream: int = 0, utterance: int = 0
+) -> EngineRequest:
+    return EngineRequest(FEATURES, [number], 10, place=Place(stream, utterance, purpose))
+
+
+def nobody(_: Answer | Exception) -> None:
+    """A window that is of no further interest."""
+
+
+class Engine:
+    """One worker after the other takes a step and reports it, as threads do."""
+
+    def __init__(self, max_batch: int = 4) -> None:
+        self.schedule = Schedule(max_batch)
+
+    def add(self, *requests: EngineRequest) -> None:
+        for request in requests:
+            self.schedule.add(request, bytes([request.prompt[0]]), nobody)
+
+    def step(self) -> Encode | Decode | None:
+        return self.schedule.next_step()
+
+    def report(self, step: Encode | Decode) -> None:
+        if isinstance(step, Decode):
+            self.schedule.decoded(step)
+        else:
+            request = step.job.request
+            encoded = Encoded(request, np.zeros((1, 8), np.float32), Hypothesis([], []))
+            self.schedule.encoded(step.job, encoded)
+
+    def run(self) -> list[list[int]]:
+        """With one worker, to the end; the batches that were decoded."""
+        batches = []
+        while (step := self.step()) is not None:
+            if isinstance(step, Decode):
+                batches.append(numbers(step))
+            self.report(step)
+        return batches
+
+    def encode_all(self) -> None:
+        while isinstance(step := self.step(), Encode):
+            self.report(step)
+        if step is not None:
+            raise AssertionError("a window was to be decoded before all were encoded")
+
+
+def numbers(step: Encode | Decode | None) -> list[int]:
+    assert step is not None
+    jobs = step.jobs if isinstance(step, Decode) else [step.job]
+    return [job.request.prompt[0] for job in jobs]
+
+
+def waiters(job: Job) -> int:
+    return len(job.waiters) + len(job.riders)
+
+
+def test_one_window_is_encoded_and_decoded_at_once() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 1))
+    assert engine.run() == [[1]]
+    assert engine.schedule.is_empty
+
+
+def test_partials_that_wait_are_decoded_together() -> None:
+    engine = Engine()
+    engine.add(*(window(n, PARTIAL, n) for n in range(1, 4)))
+    assert engine.run() == [[1, 2, 3]]
+
+
+def test_a_batch_has_a_largest_size() -> None:
+    engine = Engine(max_batch=4)
+    engine.add(*(window(n, PARTIAL, n) for n in range(1, 7)))
+    assert engine.run() == [[1, 2, 3, 4], [5, 6]]
+
+
+def test_finals_come_first_then_early_windows_then_partials() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 1), window(2, EARLY, 2), window(3, FINAL, 3))
+    steps = [engine.step() for _ in range(2)]
+    assert [numbers(step) for step in steps] == [[3], [2]]
+
+
+def test_what_is_urgent_is_not_decoded_with_partials() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 1), window(2, EARLY, 2), window(3, FINAL, 3))
+    assert engine.run() == [[3, 2], [1]]
+
+
+def test_while_partials_are_decoded_the_next_ones_are_encoded_and_wait() -> None:
+    engine = Engine(max_batch=4)
+    engine.add(window(1, PARTIAL, 1))
+    engine.report(engine.step() or nothing())
+    decoding = engine.step()
+    assert isinstance(decoding, Decode)
+    engine.add(window(2, PARTIAL, 2), window(3, PARTIAL, 3))
+    engine.encode_all()
+    assert engine.step() is None
+    engine.report(decoding)
+    assert numbers(engine.step()) == [2, 3]
+
+
+def test_a_full_batch_does_not_wait_for_the_one_that_is_being_decoded() -> None:
+    engine = Engine(max_batch=2)
+    engine.add(window(1, PARTIAL, 1))
+    engine.report(engine.step() or nothing())
+    assert isinstance(engine.step(), Decode)
+    engine.add(window(2, PARTIAL, 2), window(3, PARTIAL, 3))
+    for _ in range(2):
+        engine.report(engine.step() or nothing())
+    assert numbers(engine.step()) == [2, 3]
+
+
+def test_a_final_does_not_wait_for_partials_that_are_being_decoded() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 1))
+    engine.report(engine.step() or nothing())
+    assert isinstance(engine.step(), Decode)
+    engine.add(window(2, FINAL, 2))
+    engine.report(engine.step() or nothing())
+    assert numbers(engine.step()) == [2]
+
+
+def test_a_newer_window_of_the_utterance_supersedes_partials_and_answers_them() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 7), window(2, EARLY, 7), window(3, FINAL, 7))
+    step = engine.step()
+    assert isinstance(step, Encode)
+    assert numbers(step) == [3]
+    assert waiters(step.job) == 3
+    engine.report(step)
+    assert engine.run() == [[3]]
+    assert engine.schedule.is_empty
+
+
+def test_a_partial_that_is_superseded_while_it_is_encoded_is_not_decoded() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 7))
+    encoding = engine.step() or nothing()
+    engine.add(window(2, PARTIAL, 7))
+    engine.report(encoding)
+    assert engine.run() == [[2]]
+
+
+def test_finals_other_utterances_other_streams_and_windows_of_no_stream_are_not_superseded() -> (
+    None
+):
+    engine = Engine(max_batch=16)
+    engine.add(
+        window(1, FINAL, 7, utterance=0),
+        window(2, PARTIAL, 7, utterance=1),
+        window(3, PARTIAL, 8, utterance=2),
+        window(4, PARTIAL),
+        window(5, PARTIAL),
+        window(6, FINAL, 7, utterance=0),
+        window(7, PARTIAL, 7, utterance=2),
+    )
+    assert sorted(number for batch in engine.run() for number in batch) == list(range(1, 8))
+
+
+def test_equal_windows_are_one_job_as_urgent_as_the_most_urgent_of_them() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 1), window(2, EARLY, 2))
+    engine.schedule.add(window(1, FINAL, 1), bytes([1]), nobody)
+    step = engine.step()
+    assert isinstance(step, Encode)
+    assert numbers(step) == [1]
+    assert waiters(step.job) == 2
+
+
+def test_an_equal_window_joins_the_one_that_is_being_decoded() -> None:
+    engine = Engine()
+    engine.add(window(1, EARLY, 1))
+    engine.report(engine.step() or nothing())
+    decoding = engine.step()
+    assert isinstance(decoding, Decode)
+    engine.schedule.add(window(1, FINAL, 1), bytes([1]), nobody)
+    assert waiters(decoding.jobs[0]) == 2
+    assert engine.step() is None
+
+
+def test_a_window_that_cannot_be_encoded_is_over() -> None:
+    engine = Engine()
+    engine.add(window(1))
+    step = engine.step()
+    assert isinstance(step, Encode)
+    engine.schedule.failed(step.job)
+    assert engine.schedule.is_empty
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(list(Purpose)), st.integers(0, 3), st.integers(0, 2), st.integers(0, 9)
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 4),
+    st.randoms(use_true_random=False),
+)
+def test_everybody_is_answered_once_whatever_the_workers_do(
+    windows: list[tuple[Purpose, int, int, int]], workers: int, chance: random.Random
+) -> None:
+    engine = Engine(max_batch=3)
+    answered: list[int] = []
+    busy: list[Encode | Decode] = []
+    todo = list(enumerate(windows))
+    while todo or busy or not engine.schedule.is_empty:
+        if todo and chance.random() < 0.5:
+            index, (purpose, stream, utterance, key) = todo.pop(0)
+            request = window(key, purpose, stream, utterance)
+            place = bytes([key, purpose, stream, utterance])
+            engine.schedule.add(request, place, lambda _, index=index: answered.append(index))  # type: ignore[misc]
+        while len(busy) < workers and (step := engine.step()) is not None:
+            busy.append(step)
+        if busy:
+            done = busy.pop(chance.randrange(len(busy)))
+            engine.report(done)
+            if isinstance(done, Decode):
+                for job in done.jobs:
+                    for tell in job.waiters + job.riders:
+                        tell(Answer([]))
+    assert sorted(answered) == list(range(len(windows)))
+
+
+def nothing() -> Encode:
+    raise AssertionError("there was nothing to do")
