@@ -8,6 +8,7 @@ Shapes are those of one request, with the leading batch dimension of 1.
 | silero_vad | AUDIO                                  | WINDOW, WINDOW_INFO (none when none is due)|
 | log_mel    | WINDOW, WINDOW_INFO                    | the engine's inputs, LANGUAGE_PROB         |
 | whisper    | the engine's inputs                    | the engine's outputs                       |
+|            | CTranslate2: WINDOW_INFO as well       |                                            |
 | transcript | the engine's outputs and prompt,       | TRANSCRIPT, FEEDBACK                       |
 |            | LANGUAGE_PROB, WINDOW, WINDOW_INFO     |                                            |
 """
@@ -68,6 +69,12 @@ ENGINE_OUTPUTS = (
     Tensor("cum_log_probs", "TYPE_FP32", (-1,)),  # [1, beam]
     Tensor("output_log_probs", "TYPE_FP32", (-1, -1)),  # [1, beam, len]
 )
+
+EMBEDDED_ENGINE_HINTS = (WINDOW_INFO,)
+"""What the CTranslate2 engine is told besides, optional: which windows to decode first, and which
+a newer one supersedes. TensorRT-LLM's backend has no tensor for it, and Triton's Python API (2.51)
+cannot set the response parameters that an ensemble hands on. So the ensemble has a configuration of
+its own for that engine, which differs in this one line."""
 
 # Request parameters of a hop, all optional.
 OPTIONS_PARAMETER = "options"

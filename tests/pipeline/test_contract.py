@@ -31,6 +31,17 @@ TENSORS: dict[str, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = {
     ),
 }
 
+EMBEDDED_INPUTS = {contract.WHISPER: (*contract.ENGINE_INPUTS, *contract.EMBEDDED_ENGINE_HINTS)}
+"""Where they are not those of the contract."""
+EMBEDDED = "embedded.pbtxt"
+ENSEMBLES = [path for path in CONFIGS if path.relative_to(REPOSITORY).parts[0] == contract.ENSEMBLE]
+
+
+def inputs_of(model: str, path: Path) -> tuple[Tensor, ...]:
+    """What a model takes by the contract, in this configuration."""
+    inputs = TENSORS[model][0]
+    return EMBEDDED_INPUTS.get(model, inputs) if path.name == EMBEDDED else inputs
+
 
 def parse(path: Path) -> Any:
     return text_format.Parse(path.read_text(encoding="utf-8"), pb.ModelConfig())
@@ -38,7 +49,7 @@ def parse(path: Path) -> Any:
 
 def config_of(model: str) -> Any:
     """A model's config, the embedded one where there are several."""
-    embedded = REPOSITORY / model / "configs" / "embedded.pbtxt"
+    embedded = REPOSITORY / model / "configs" / EMBEDDED
     return parse(embedded if embedded.is_file() else REPOSITORY / model / "config.pbtxt")
 
 
@@ -50,9 +61,16 @@ def name_of(path: Path) -> str:
     return path.relative_to(REPOSITORY).parts[0]
 
 
+@pytest.fixture(scope="module", params=ENSEMBLES, ids=lambda path: path.name)
+def ensemble(request: pytest.FixtureRequest) -> Path:
+    """Each configuration of the ensemble."""
+    path: Path = request.param
+    return path
+
+
 @pytest.fixture(scope="module")
-def steps() -> list[Any]:
-    return list(config_of(contract.ENSEMBLE).ensemble_scheduling.step)
+def steps(ensemble: Path) -> list[Any]:
+    return list(parse(ensemble).ensemble_scheduling.step)
 
 
 def test_the_repository_holds_the_contracts_models_and_no_other() -> None:
@@ -62,10 +80,26 @@ def test_the_repository_holds_the_contracts_models_and_no_other() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_every_config_declares_the_contracts_tensors(path: Path) -> None:
     config, name = parse(path), name_of(path)
-    inputs, outputs = TENSORS[name]
     assert config.name == name
-    assert tensors_of(config.input) == set(inputs)
-    assert tensors_of(config.output) == set(outputs)
+    assert tensors_of(config.input) == set(inputs_of(name, path))
+    assert tensors_of(config.output) == set(TENSORS[name][1])
+
+
+def test_the_embedded_engine_can_do_without_hints() -> None:
+    config = config_of(contract.WHISPER)
+    optional = {tensor.name for tensor in config.input if tensor.optional}
+    assert optional == {tensor.name for tensor in contract.EMBEDDED_ENGINE_HINTS}
+
+
+def test_the_ensembles_differ_in_the_hints_alone() -> None:
+    plain, embedded = (
+        parse(REPOSITORY / contract.ENSEMBLE / p) for p in ("config.pbtxt", f"configs/{EMBEDDED}")
+    )
+    for step in embedded.ensemble_scheduling.step:
+        if step.model_name == contract.WHISPER:
+            for tensor in contract.EMBEDDED_ENGINE_HINTS:
+                del step.input_map[tensor.name]
+    assert plain == embedded
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -86,11 +120,11 @@ def test_the_steps_are_the_stages_in_their_order(steps: list[Any]) -> None:
     ]
 
 
-def test_every_step_maps_all_of_its_tensors(steps: list[Any]) -> None:
+def test_every_step_maps_all_of_its_tensors(steps: list[Any], ensemble: Path) -> None:
     for step in steps:
-        inputs, outputs = TENSORS[step.model_name]
+        inputs = inputs_of(step.model_name, ensemble)
         assert set(step.input_map) == {tensor.name for tensor in inputs}
-        assert set(step.output_map) == {tensor.name for tensor in outputs}
+        assert set(step.output_map) == {tensor.name for tensor in TENSORS[step.model_name][1]}
 
 
 def test_every_tensor_of_the_ensemble_is_made_once_and_used(steps: list[Any]) -> None:
@@ -103,11 +137,11 @@ def test_every_tensor_of_the_ensemble_is_made_once_and_used(steps: list[Any]) ->
     assert used | wanted == set(made) | given
 
 
-def test_mapped_tensors_are_of_one_type_and_shape(steps: list[Any]) -> None:
+def test_mapped_tensors_are_of_one_type_and_shape(steps: list[Any], ensemble: Path) -> None:
     kinds: dict[str, set[tuple[str, tuple[int, ...]]]] = {}
     for step in steps:
-        inputs, outputs = TENSORS[step.model_name]
-        declared = {t.name: (t.data_type, t.dims) for t in (*inputs, *outputs)}
+        tensors = (*inputs_of(step.model_name, ensemble), *TENSORS[step.model_name][1])
+        declared = {t.name: (t.data_type, t.dims) for t in tensors}
         for name, mapped in [*step.input_map.items(), *step.output_map.items()]:
             kinds.setdefault(mapped, set()).add(declared[name])
     assert all(len(kind) == 1 for kind in kinds.values()), kinds
