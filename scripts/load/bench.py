@@ -59,9 +59,9 @@ def _bench(options: list[str]) -> int:
     table = OUTPUT / "bench.md"
     outputs = [f"--{kind}={OUTPUT / f'bench.{kind}'}" for kind in ("html", "json")]
     table.unlink(missing_ok=True)
-    environment = _environment()
-    settings = Settings.from_environment(environment)
-    with Server(settings, environment=environment, logs=OUTPUT / "logs/bench") as server:
+    setting = environment()
+    settings = Settings.from_environment(setting)
+    with Server(settings, environment=setting, logs=OUTPUT / "logs/bench") as server:
         status = load_test.main(
             [
                 f"--url={server.settings.url}",
@@ -78,7 +78,7 @@ def _bench(options: list[str]) -> int:
     return status
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The settings that hold here, on ports that nobody uses, for everybody."""
     ports = {
         "GATEWAY_PORT": str(free_port()),
@@ -97,8 +97,13 @@ def _enter(table: Path, options: list[str]) -> None:
     command = "make bench" + (f" BENCH={shlex.quote(shlex.join(options))}" if options else "")
     model = os.environ.get("WHISPER_MODEL") or Settings.model
     entry = "\n".join([f"- model: Whisper {model}", f"- command: `{command}`", *kept])
+    write_entry(when, entry)
+
+
+def write_entry(title: str, entry: str) -> None:
+    """Enter a result into the document."""
     document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    DOCUMENT.write_text(entered(document, when, entry), encoding="utf-8")
+    DOCUMENT.write_text(entered(document, title, entry), encoding="utf-8")
 
 
 if __name__ == "__main__":

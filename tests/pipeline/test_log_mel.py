@@ -100,9 +100,10 @@ def test_sampling_parameters_are_the_streams(stage: LogMel) -> None:
     ("seconds", "final", "frames"),
     [
         (0.05, True, 500),
-        (0.05, False, 200),
-        (1.5, False, 200),
+        (0.05, False, 300),
+        (2.0, False, 300),
         (2.5, False, 300),
+        (3.0, False, 350),
         (4.0, True, 500),
         (5.001, True, 602),
         (29.5, True, 3000),
