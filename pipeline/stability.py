@@ -38,10 +38,6 @@ _INNER = rf"(?:['’](?={_LETTER})|(?<=\d)[.,:](?=\d))"  # it's, l'été, 10:30
 _WORD = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|{_LETTERS}(?:{_LETTERS}|{_INNER})*")
 _GOES_ON = re.compile(rf"(?<={_LETTER})(?:{_LETTER}|{_INNER})")
 
-_INSERTION, _OTHER_EDIT = 2, 3
-"""Costs of a word that only the hypothesis has, and of one that it has otherwise or lacks: a
-committed word was heard twice, so it is rather misheard now than was never said."""
-
 
 class Partial(NamedTuple):
     """What is shown of a segment, and how much of it, from its beginning, stays."""
@@ -110,15 +106,15 @@ def _behind(kept: Sequence[_Word], heard: Sequence[_Word]) -> int:
 
 
 def _shortest_edit(kept: Sequence[str], heard: Sequence[str]) -> int:
-    """How many of the words heard become the kept ones with the fewest edits (Levenshtein)."""
-    costs = [_INSERTION * count for count in range(len(heard) + 1)]
+    """How many of the words heard become the kept ones with the fewest edits (Levenshtein).
+
+    The most where several numbers will do: a committed word was heard twice before, so it is
+    rather misheard now than was never said.
+    """
+    edits = list(range(len(heard) + 1))
     for key in kept:
-        diagonal, costs[0] = costs[0], costs[0] + _OTHER_EDIT
+        diagonal, edits[0] = edits[0], edits[0] + 1
         for i, other in enumerate(heard):
-            edited = min(
-                diagonal + (_OTHER_EDIT if key != other else 0),
-                costs[i + 1] + _OTHER_EDIT,
-                costs[i] + _INSERTION,
-            )
-            diagonal, costs[i + 1] = costs[i + 1], edited
-    return min(range(len(costs)), key=lambda count: (costs[count], -count))
+            fewest = min(diagonal + (key != other), edits[i] + 1, edits[i + 1] + 1)
+            diagonal, edits[i + 1] = edits[i + 1], fewest
+    return min(range(len(edits)), key=lambda count: (edits[count], -count))
