@@ -1,7 +1,8 @@
 """The transcript stage: an engine's tokens become a transcription message and the FEEDBACK.
 
-Stateless; it knows no engine, no Triton and no socket. The message is that of the wire protocol,
-key for key; `transcription_num` is the utterance's number and the gateway fills in timing.
+Stateless; it knows no engine, no Triton and no socket. A message is of the whole utterance: what
+was settled of it before the window stands in front of the window's own text. That is what the
+engine said; only partials change it (`pipeline.stability`).
 """
 
 import math
@@ -12,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio import samples_to_s
 from pipeline.engines.request import Hypothesis
 from pipeline.feedback import Feedback
 from pipeline.hallucination import Evidence, is_possible_hallucination
-from pipeline.language import UNDETERMINED
+from pipeline.message import Transcription, joined
+from pipeline.stability import Partial, stabilise
 from pipeline.tokens import WhisperTokenizer
-from pipeline.window import WindowInfo
-from pipeline.words import Word
+from pipeline.window import SettledText, WindowInfo
+from pipeline.words import Word, join_texts
 
 
 class Aligner(Protocol):
@@ -83,16 +84,19 @@ class TranscriptWriter:
         """The message for a window, and what its stream may learn from it."""
         readings = [self._read(beam, answer) for beam in answer.beams]
         best = readings[0]
-        segments = self._segments(readings, audio, info, info.language or best.language)
-        message = _message(segments, info, best)
-        return message, Feedback(
-            number=info.number,
-            utterance=info.utterance,
-            samples=info.end - info.start,
-            language=best.language if best.language_prob is not None else None,
-            language_prob=best.language_prob,
-            tokens=best.tokens,
-        )
+        language = info.language or best.language
+        partial = _shown(best, info)
+        own = self._recognised(partial.text, best, audio, info, language)
+        before = joined(info.settled, language)
+        message = Transcription(
+            info=info,
+            language=language,
+            language_prob=_language_prob(best, info),
+            recognised=joined([before, own], language),
+            committed=join_texts([before.text, partial.committed], language),
+            beams=_beam_results(readings, before, language) if info.options.beam_results else [],
+        ).message()
+        return message, _feedback(info, best, own, partial)
 
     def _read(self, beam: Hypothesis, answer: Answer) -> _Reading:
         """Split a beam into what the model said of the language, and text."""
@@ -121,60 +125,51 @@ class TranscriptWriter:
                 return code, math.exp(min(0.0, log_prob))
         return None, None
 
-    def _segments(
+    def _recognised(
         self,
-        readings: Sequence[_Reading],
+        text: str,
+        reading: _Reading,
         audio: NDArray[np.int16],
         info: WindowInfo,
         language: str | None,
-    ) -> list[dict[str, Any]]:
-        best = readings[0]
-        if info.options.language_detection_only:
-            best = _Reading(best.language, best.language_prob, [], "", 0.0)
-        elif not best.text:
-            return []
+    ) -> SettledText:
+        """What is told of the window's own audio."""
+        if not text:
+            return SettledText(text="")
         words: list[Word] = []
-        if info.options.word_timestamps and best.text and language:
-            words = self._aligner.align(audio, info, best.text, language)
-        return [
-            {
-                "start_time": samples_to_s(info.start),
-                "end_time": samples_to_s(info.end),
-                "text": best.text,
-                "log_prob": best.log_prob,
-                "word_timestamps": [word.message() for word in words],
-                "speaker": None,
-                "speaker_confidence": None,
-                "possible_hallucination": is_possible_hallucination(_evidence(best, info)),
-                "beam_results": _beam_results(readings) if info.options.beam_results else [],
-                "language_code": language,
-                "language_prob": _language_prob(best, info),
-            }
-        ]
+        if info.options.word_timestamps and language and (info.is_wanted or info.segment):
+            words = self._aligner.align(audio, info, text, language)
+        return SettledText(
+            text=text,
+            log_prob=reading.log_prob,
+            tokens=len(reading.tokens),
+            words=[word.message() for word in words],
+            possible_hallucination=is_possible_hallucination(_evidence(reading, info)),
+        )
 
 
-def _message(segments: list[dict[str, Any]], info: WindowInfo, best: _Reading) -> dict[str, Any]:
-    return {
-        "type": "transcription",
-        "is_final": info.final,
-        "transcription_num": info.utterance,
-        "segments": segments,
-        "language_code": info.language or best.language or UNDETERMINED,
-        "language_prob": _language_prob(best, info),
-        "audio_length_sec": samples_to_s(info.end - info.start),
-        "diarization": [],
-        "timing_info": None,
-        "pipeline_latency": None,
-        "enable_chunk_level_language_detection": False,
-        "next_partial": None,
-        "transcript": segments[0]["text"] if segments else "",
-        "confidence": _confidence(best) if segments else 0.0,
-    }
+def _shown(reading: _Reading, info: WindowInfo) -> Partial:
+    """What is shown of the window's own audio, and what of it stays."""
+    if info.options.language_detection_only:
+        return Partial("", "")
+    if info.final or info.segment:
+        return Partial(reading.text, reading.text)
+    return stabilise(reading.text, info.previous, info.committed, info.interrupted)
 
 
-def _confidence(reading: _Reading) -> float:
-    """Probability of an average token, 0 to 1; 0 when there is no text."""
-    return round(math.exp(min(0.0, reading.average_log_prob)), 4) if reading.tokens else 0.0
+def _feedback(info: WindowInfo, best: _Reading, own: SettledText, partial: Partial) -> Feedback:
+    """What the stream learns: of a segment what it was, of a partial what the next one needs."""
+    goes_on = not (info.final or info.segment)
+    return Feedback(
+        number=info.number,
+        utterance=info.utterance,
+        samples=info.end - info.start,
+        language=best.language if best.language_prob is not None else None,
+        language_prob=best.language_prob,
+        text=best.text if goes_on else "",
+        committed=partial.committed if goes_on else "",
+        settled=own if info.segment else None,
+    )
 
 
 def _language_prob(reading: _Reading, info: WindowInfo) -> float | None:
@@ -190,5 +185,14 @@ def _evidence(reading: _Reading, info: WindowInfo) -> Evidence:
     )
 
 
-def _beam_results(readings: Sequence[_Reading]) -> list[dict[str, Any]]:
-    return [{"text": reading.text, "log_prob": reading.log_prob} for reading in readings]
+def _beam_results(
+    readings: Sequence[_Reading], before: SettledText, language: str | None
+) -> list[dict[str, Any]]:
+    """Every beam's text of the utterance: what was settled before is the same in all."""
+    return [
+        {
+            "text": join_texts([before.text, reading.text], language),
+            "log_prob": before.log_prob + reading.log_prob,
+        }
+        for reading in readings
+    ]

@@ -65,6 +65,11 @@ class Spelling:
         return all(c in OPENING or (spaced and c in STRAIGHT_QUOTES) for c in mark)
 
 
+def join_texts(texts: Iterable[str], language: str | None) -> str:
+    """Texts in their order as one, with spaces where the language has them; some may be empty."""
+    return ("" if language in UNSPACED_LANGUAGES else " ").join(text for text in texts if text)
+
+
 def split_words(
     tokenizer: WhisperTokenizer, tokens: Sequence[int], language: str
 ) -> list[Spelling]:

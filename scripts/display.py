@@ -1,16 +1,19 @@
 """How transcription messages look to a person: finals are kept, the partial is replaced in place.
 
-Writes to any text stream and uses escape codes only on a terminal. Knows no network.
+Of a partial, what the server may still change is faint. Writes to any text stream and uses escape
+codes only on a terminal. Knows no network.
 """
 
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 Message = dict[str, Any]
 
 _WIDE = ("W", "F")
+_FAINT, _NORMAL = "\x1b[2m", "\x1b[22m"
+_PARTIAL_MARK = "..."
 
 
 class Display:
@@ -27,7 +30,7 @@ class Display:
         if message.get("is_final"):
             self.lines(final_lines(message))
         else:
-            self._partial(partial_text(message))
+            self._partial(partial_text(message), message.get("committed"))
 
     def lines(self, lines: Iterable[str]) -> None:
         """Lines that stay, in the place of the partial."""
@@ -44,13 +47,16 @@ class Display:
             self._out.flush()
         self._rows = 0
 
-    def _partial(self, text: str) -> None:
+    def _partial(self, text: str, committed: str | None) -> None:
         if not self._terminal:
-            self.lines([f"... {text}"] if text else [])
+            self.lines([f"{_PARTIAL_MARK} {text}"] if text else [])
             return
         self.erase()
         size = shutil.get_terminal_size()
-        rows = wrap(f"... {text}", size.columns - 1)[-max(1, size.lines - 1) :] if text else []
+        rows = wrap(f"{_PARTIAL_MARK} {text}", size.columns - 1) if text else []
+        if committed is not None:
+            rows = faint_behind(rows, _visible(_PARTIAL_MARK + _printable(committed)))
+        rows = rows[-max(1, size.lines - 1) :]
         self._out.write("\n".join(rows))
         self._out.flush()
         self._rows = len(rows)
@@ -93,6 +99,22 @@ def wrap(text: str, columns: int) -> list[str]:
         else:
             rows.extend(_broken(word, columns))
     return [row for row in rows if row]
+
+
+def faint_behind(rows: Sequence[str], kept: int) -> list[str]:
+    """Rows with all but the first `kept` visible characters faint; each row ends as it began."""
+    shown = []
+    for row in rows:
+        cut = next((i for i in range(len(row)) if _visible(row[:i]) == kept), len(row))
+        faint = _visible(row) > kept
+        shown.append(f"{row[:cut]}{_FAINT}{row[cut:]}{_NORMAL}" if faint else row)
+        kept = max(0, kept - _visible(row))
+    return shown
+
+
+def _visible(text: str) -> int:
+    """Characters of a text; spaces come and go with the rows."""
+    return len(text) - text.count(" ")
 
 
 def cells(text: str) -> int:

@@ -8,7 +8,7 @@ from tests.end_to_end.recordings import DASHWOOD, DATA, GREGSON, audio, silence
 from tests.end_to_end.sessions import ACKNOWLEDGED, FINISHED, Frame, transcribe
 
 SAMPLE: Frame = json.loads((DATA / "sample_message.json").read_text())
-ADDED = {"transcript", "confidence"}
+ADDED = {"transcript", "committed", "confidence"}
 """Keys that the example lacks: some clients read nothing else."""
 EVERYTHING: Frame = {
     "whisper_params": {"show_word_timestamps": True, "show_beam_results": True},

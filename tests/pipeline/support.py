@@ -50,6 +50,9 @@ def window_info(samples: int, language: str | None = "en", **changes: Any) -> Wi
         "language": language,
         "language_prob": None,
     }
-    options = {name: value for name, value in changes.items() if name not in fields}
-    fields |= {name: value for name, value in changes.items() if name in fields}
+    options = {
+        name: value for name, value in changes.items() if name not in WindowInfo.model_fields
+    }
+    fields |= {name: value for name, value in changes.items() if name not in options}
+    fields.setdefault("utterance_start", fields["start"])
     return WindowInfo(**fields, options=StreamOptions(**options))

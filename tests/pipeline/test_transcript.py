@@ -13,9 +13,8 @@ from pipeline.engines.request import Hypothesis, output_tensors
 from pipeline.feedback import Feedback
 from pipeline.tokens import WhisperTokenizer
 from pipeline.transcript import Answer, TranscriptWriter, read_outputs
-from pipeline.window import WindowInfo
-from pipeline.words import Word
 from tests.pipeline.support import JFK_WORDS, window_info
+from tests.pipeline.transcripts import AUDIO, NoAligner, beam, given
 
 SAMPLE_MESSAGE_KEYS = {
     "segments",
@@ -44,34 +43,15 @@ SAMPLE_SEGMENT_KEYS = {
     "language_code",
     "language_prob",
 }
-ADDED_KEYS = {"transcript", "confidence"}
+ADDED_KEYS = {"transcript", "committed", "confidence"}
 
 TEXT = "Tell me what an oak tree looks like."
 OAK: dict[str, Any] = {"utterance": 2, "start": 55_808, "end": 108_544, "audio_start": 51_712}
-AUDIO = np.zeros(60_000, np.int16)
-
-
-class NoAligner:
-    """For streams that want no word times: it must not be asked."""
-
-    def align(self, audio: NDArray[np.int16], info: WindowInfo, text: str, code: str) -> list[Word]:
-        raise AssertionError("nobody asked for word times")
 
 
 @pytest.fixture
 def writer(tokenizer: WhisperTokenizer) -> TranscriptWriter:
     return TranscriptWriter(tokenizer, NoAligner())
-
-
-def beam(tokenizer: WhisperTokenizer, text: str, log_prob: float = -0.1) -> Hypothesis:
-    """A hypothesis of a text, every token equally likely."""
-    tokens = tokenizer.encode(" " + text)
-    return Hypothesis(tokens, [log_prob] * len(tokens))
-
-
-def given(tokenizer: WhisperTokenizer, *beams: Hypothesis, language: str = "en") -> Answer:
-    """The answer to a prompt with the language in it."""
-    return Answer(list(beams), [tokenizer.start, *tokenizer.task_tokens(language)])
 
 
 def found(tokenizer: WhisperTokenizer, language: str, prob: float, text: Hypothesis) -> Answer:
@@ -81,7 +61,7 @@ def found(tokenizer: WhisperTokenizer, language: str, prob: float, text: Hypothe
     return Answer([Hypothesis(head + text.tokens, log_probs + text.log_probs)], [tokenizer.start])
 
 
-def test_a_message_has_the_samples_keys_and_two_more(
+def test_a_message_has_the_samples_keys_and_three_more(
     writer: TranscriptWriter, tokenizer: WhisperTokenizer
 ) -> None:
     message, _ = writer.write(given(tokenizer, beam(tokenizer, TEXT)), AUDIO, window_info(1))
@@ -125,6 +105,7 @@ def test_a_final_says_what_the_sample_says(
         "pipeline_latency": None,
         "type": "transcription",
         "transcript": TEXT,
+        "committed": TEXT,
     }
     assert 0.8 < confidence < 0.9
     assert json.loads(json.dumps(message, allow_nan=False))
@@ -143,7 +124,7 @@ def test_nothing_recognised_is_a_message_without_segments(
     empty = Hypothesis(tokens, [-0.5] * len(tokens))
     message, feedback = writer.write(given(tokenizer, empty), AUDIO, window_info(0, **OAK))
     assert message["segments"] == []
-    assert message["transcript"] == ""
+    assert message["transcript"] == message["committed"] == ""
     assert message["confidence"] == 0
     assert message["language_code"] == "en"
     assert message["audio_length_sec"] == 3.296
@@ -216,9 +197,9 @@ def test_detection_only_gives_the_language_and_no_text(
 def test_feedback_tells_what_the_window_taught(
     writer: TranscriptWriter, tokenizer: WhisperTokenizer
 ) -> None:
-    text = beam(tokenizer, TEXT)
-    _, feedback = writer.write(given(tokenizer, text), AUDIO, window_info(0, **OAK, number=9))
-    assert feedback == Feedback(number=9, utterance=2, samples=52_736, tokens=text.tokens)
+    info = window_info(0, **OAK, number=9)
+    _, feedback = writer.write(given(tokenizer, beam(tokenizer, TEXT)), AUDIO, info)
+    assert feedback == Feedback(number=9, utterance=2, samples=52_736)
     assert Feedback.model_validate_json(feedback.model_dump_json()) == feedback
 
 

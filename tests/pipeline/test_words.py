@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.tokens import WhisperTokenizer
-from pipeline.words import Spelling, Word, split_words, time_words
+from pipeline.words import Spelling, Word, join_texts, split_words, time_words
 
 TEXTS = {
     "en": 'He said: "Don\'t!" (and left) -- at 10:30 a.m., for $5.50.',
@@ -158,3 +158,15 @@ def test_times_rise_and_lie_within_the_utterance(
 def test_a_word_on_the_wire_has_seconds() -> None:
     message = Word("one", 16_000, 24_008, 0.123456).message()
     assert message == {"word": "one", "start_time": 1.0, "end_time": 1.5, "prob": 0.1235}
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [("en", "Yes. No."), ("ko", "Yes. No."), ("zh", "Yes.No."), (None, "Yes. No.")],
+)
+def test_texts_are_joined_as_the_language_is_written(language: str | None, expected: str) -> None:
+    assert join_texts(["", "Yes.", "", "No.", ""], language) == expected
+
+
+def test_joined_no_texts_are_none() -> None:
+    assert join_texts(["", ""], "en") == join_texts([], "en") == ""

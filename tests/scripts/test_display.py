@@ -50,6 +50,36 @@ def test_a_long_partial_takes_several_rows_and_all_of_them_go() -> None:
     assert text == "... one two three\nfour five six\r\x1b[1A\x1b[J... one"
 
 
+def test_what_is_not_committed_of_a_partial_is_faint() -> None:
+    for committed, expected in [
+        ("", "...\x1b[2m tell me what\x1b[22m"),
+        ("tell me", "... tell me\x1b[2m what\x1b[22m"),
+        ("tell me what", "... tell me what"),
+    ]:
+        message = transcription("tell me what", final=False) | {"committed": committed}
+        assert shown(message, terminal=True) == expected
+        assert shown(message, terminal=False) == "... tell me what\n"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_rows_of_a_partial_are_faint_from_where_the_committed_text_ends() -> None:
+    text = "one two three four five six seven"
+    for committed, expected in [
+        ("one two", "... one two\x1b[2m three\x1b[22m\n\x1b[2mfour five six seven\x1b[22m"),
+        ("one two three", "... one two three\n\x1b[2mfour five six seven\x1b[22m"),
+        ("one two three four", "... one two three\nfour\x1b[2m five six seven\x1b[22m"),
+    ]:
+        message = transcription(text, final=False) | {"committed": committed}
+        assert shown(message, terminal=True) == expected
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_long_committed_text_is_not_faint_where_the_terminal_shows_its_end() -> None:
+    words = " ".join(f"word{number:02}" for number in range(20))
+    message = transcription(words, final=False) | {"committed": words.removesuffix(" word19")}
+    assert shown(message, terminal=True).endswith("word18\x1b[2m word19\x1b[22m")
+
+
 @pytest.mark.usefixtures("narrow")
 def test_a_partial_higher_than_the_terminal_shows_its_end() -> None:
     words = " ".join(f"word{number:02}" for number in range(20))
