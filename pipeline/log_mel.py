@@ -36,9 +36,8 @@ class WindowPolicy:
     """How a window is padded for an engine."""
 
     n_mels: int = 80
-    trailing_silence_ms: int = 1000
+    trailing_silence_ms: int = 500
     """Silence behind the speech. Whisper wants some to end its text."""
-    partial_trailing_silence_ms: int = 500
     min_partial_ms: int = 2000
     min_final_ms: int = 5000
     """The shortest windows; 30000 gives every window the length that Whisper was trained on."""
@@ -46,8 +45,7 @@ class WindowPolicy:
     def padded_samples(self, samples: int, whole: bool) -> int:
         """Length of a window of `samples` with its padding: whole pairs of mel frames."""
         shortest_ms = self.min_final_ms if whole else self.min_partial_ms
-        silence_ms = self.trailing_silence_ms if whole else self.partial_trailing_silence_ms
-        wanted = max(samples + ms_to_samples(silence_ms), ms_to_samples(shortest_ms))
+        wanted = max(samples + ms_to_samples(self.trailing_silence_ms), ms_to_samples(shortest_ms))
         even = -(-wanted // FRAME_MULTIPLE_SAMPLES) * FRAME_MULTIPLE_SAMPLES
         return min(even, WHISPER_WINDOW_SAMPLES)
 

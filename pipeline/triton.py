@@ -74,7 +74,6 @@ class LogMelModel:
         policy = WindowPolicy(
             n_mels=tokenizer.n_mels if wanted == "auto" else int(wanted),
             trailing_silence_ms=int(parameters["trailing_silence_ms"]),
-            partial_trailing_silence_ms=int(parameters["partial_trailing_silence_ms"]),
             min_partial_ms=int(parameters["min_partial_ms"]),
             min_final_ms=int(parameters["min_final_ms"]),
         )
