@@ -16,11 +16,14 @@ from pipeline.audio import (
     WHISPER_WINDOW_SAMPLES,
     ms_to_samples,
 )
-from pipeline.endpointing import Endpointer, EndpointingPolicy, Window
+from pipeline.endpointing import Endpointer
+from pipeline.endpointing_policy import EndpointingPolicy
 from pipeline.feedback import Feedback
 from pipeline.language import AUTO
 from pipeline.options import StreamOptions
+from pipeline.recognised import Language, Recognised
 from pipeline.silero import SileroState
+from pipeline.utterance import Window
 from pipeline.window import WindowInfo
 
 DETECTION_SAMPLES = 2 * SAMPLE_RATE
@@ -53,19 +56,31 @@ def _with_early_windows(policy: EndpointingPolicy, early_silence: int | None) ->
     )
 
 
+def _may_be_cut(options: StreamOptions) -> bool:
+    """Whether segments' texts may be joined: a language or whole beams cannot."""
+    return not (options.language_detection_only or options.beam_results)
+
+
 class Stream:
     """State of one stream between its hops."""
 
-    def __init__(self, options: StreamOptions, early_silence: int | None = None) -> None:
+    def __init__(
+        self,
+        options: StreamOptions,
+        early_silence: int | None = None,
+        segment: int | None = None,
+    ) -> None:
         self.options = options
         self.silero = SileroState()
         self._endpointer = Endpointer(
             _with_early_windows(endpointing_policy(options), early_silence), options.start_sample
         )
         self._rest = np.empty(0, np.int16)  # samples behind the last whole frame
+        self._segment = segment if _may_be_cut(options) else None
         self._language: tuple[str, float] | None = None
         self._echoes_feedback = False
-        self._early: tuple[tuple[int, int], tuple[str | None, float | None]] | None = None
+        self._utterance = Recognised()
+        self._early: tuple[tuple[int, int, int], Language] | None = None
 
     def take_frames(self, audio: NDArray[np.int16]) -> NDArray[np.int16]:
         """Add a hop's samples [n]; whole frames [m, VAD_FRAME_SAMPLES] come out."""
@@ -80,13 +95,23 @@ class Stream:
         Raises:
             ValueError: it is not what the transcript stage made.
         """
-        self._echoes_feedback = True
+        if not self._echoes_feedback:
+            self._expect_feedback()
         if not text:
             return
         feedback = Feedback.model_validate_json(text)
+        if feedback.settled is not None and self._endpointer.settled(feedback.number):
+            self._utterance.settle(feedback, feedback.settled)
+        else:
+            self._utterance.learn(feedback)
         self._endpointer.answered(feedback.number)
         if feedback.language is not None and feedback.language_prob is not None:
             self._learn_language(feedback.language, feedback.language_prob, feedback.samples)
+
+    def _expect_feedback(self) -> None:
+        """From now on somebody says when a window has been answered, so segments may be cut."""
+        self._echoes_feedback = True
+        self._endpointer.policy = replace(self._endpointer.policy, segment=self._segment)
 
     def next_window(
         self, frames: NDArray[np.int16], probabilities: list[float], levels: list[float], end: bool
@@ -103,38 +128,55 @@ class Stream:
         return window
 
     def _describe(self, window: Window) -> WindowInfo:
-        language, language_prob = self._language_once(window)
+        language = self._language_once(window)
+        utterance = self._utterance
+        utterance.send(window, language)
+        if window.final:
+            self._utterance = Recognised()
+        previous, committed = utterance.texts_before(window)
         return WindowInfo(
             number=window.number,
             utterance=window.utterance,
             final=window.final,
             early=window.early,
+            segment=window.segment,
+            interrupted=window.interrupted,
+            utterance_start=window.utterance_start,
             start=window.start,
             end=window.end,
             audio_start=window.audio_start,
             speech_probability=round(window.speech_probability, 4),
-            language=language,
-            language_prob=language_prob,
+            language=language[0],
+            language_prob=language[1],
+            settled=list(utterance.settled),
+            previous=previous,
+            committed=committed,
             options=self.options,
         )
 
-    def _language_once(self, window: Window) -> tuple[str | None, float | None]:
-        """As the early window of the same speech: the engine then knows the final already."""
-        speech = (window.utterance, window.end)
-        if window.final and self._early is not None and self._early[0] == speech:
+    def _language_once(self, window: Window) -> Language:
+        """As the early window of the same speech: the engine then knows a whole one already."""
+        speech = (window.utterance, window.start, window.end)
+        is_whole = window.final or window.segment
+        if is_whole and self._early is not None and self._early[0] == speech:
             return self._early[1]
         language = self._language_for(window)
         if window.early:
             self._early = (speech, language)
         return language
 
-    def _language_for(self, window: Window) -> tuple[str | None, float | None]:
-        """The language to decode in, None to find it. Short speech follows the stream's."""
+    def _language_for(self, window: Window) -> Language:
+        """The language to decode in, None to find it.
+
+        The rest of an utterance follows its settled segments, short speech the stream.
+        """
         options = self.options
         if options.language != AUTO and not options.language_detection_only:
             return options.language, None
         if len(options.language_options) == 1:
             return options.language_options[0], None
+        if self._utterance.language is not None:
+            return self._utterance.language
         if self._language is not None and len(window.audio) < DETECTION_SAMPLES * SAMPLE_BYTES:
             return self._language
         return None, None

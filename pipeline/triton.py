@@ -42,9 +42,11 @@ class SileroVadModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load Silero VAD from the file that SILERO_VAD_ONNX names."""
-        early_ms = int(_parameters(args)["early_silence_ms"])
+        parameters = _parameters(args)
+        early_silence = ms_to_samples(int(parameters["early_silence_ms"])) or None
+        segment = ms_to_samples(int(parameters["segment_ms"])) or None
         vad = SileroVad(_required_setting("SILERO_VAD_ONNX"))
-        self._stage = VoiceActivity(vad, ms_to_samples(early_ms) if early_ms else None)
+        self._stage = VoiceActivity(vad, early_silence, segment)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Answer each hop at once."""

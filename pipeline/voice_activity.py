@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline.audio import MAX_HOP_SAMPLES, SAMPLE_RATE
-from pipeline.endpointing import Window
 from pipeline.options import StreamOptions
 from pipeline.silero import SileroVad, frame_levels
 from pipeline.stream import Stream
+from pipeline.utterance import Window
 from pipeline.window import WindowInfo
 
 IDLE_LIMIT_S = 130
@@ -47,9 +47,12 @@ Answer = tuple[Window, WindowInfo] | HopError | None
 class VoiceActivity:
     """State of every stream, and the model that scores them."""
 
-    def __init__(self, vad: SileroVad, early_silence: int | None = None) -> None:
+    def __init__(
+        self, vad: SileroVad, early_silence: int | None = None, segment: int | None = None
+    ) -> None:
         self._vad = vad
         self._early_silence = early_silence
+        self._segment = segment
         self._streams: dict[int, Stream] = {}
         self._last_seen_s: dict[int, float] = {}
 
@@ -84,7 +87,8 @@ class VoiceActivity:
                 f"({MAX_HOP_SAMPLES // SAMPLE_RATE} s)"
             )
         if hop.start:
-            self._streams[hop.stream_id] = Stream(_parse_options(hop.options), self._early_silence)
+            options = _parse_options(hop.options)
+            self._streams[hop.stream_id] = Stream(options, self._early_silence, self._segment)
         stream = self._streams.get(hop.stream_id)
         if stream is None:
             raise HopError(

@@ -8,7 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, VAD_FRAME_BYTES, VAD_FRAME_SAMPLES
-from pipeline.endpointing import Endpointer, EndpointingPolicy, Window
+from pipeline.endpointing import Endpointer
+from pipeline.endpointing_policy import EndpointingPolicy
+from pipeline.utterance import Window
 
 SPEECH, SILENCE = 0.9, 0.0
 """Probabilities on the clear side of every threshold that the tests use by default."""
@@ -64,7 +66,7 @@ def windows(
 ) -> list[Window]:
     """Every window of a stream, its hops of `hop_frames` frames each, what is left in one.
 
-    `answer`: each window is answered before the next hop comes.
+    `answer`: each window is answered, and each segment settled, before the next hop comes.
     """
     endpointer, found, first = Endpointer(policy, start_sample), [], 0
     for count in [*hop_frames, len(stream.probabilities)]:
@@ -72,10 +74,18 @@ def windows(
         while (window := endpointer.next_window()) is not None:
             found.append(window)
             if answer:
-                endpointer.answered(window.number)
+                answer_to(endpointer, window)
         first += count
     closing = endpointer.close(stream.tail)
     return found if closing is None else [*found, closing]
+
+
+def answer_to(endpointer: Endpointer, window: Window) -> None:
+    """Tell the core that a window has been decoded."""
+    if not window.segment:
+        endpointer.answered(window.number)
+    elif not endpointer.settled(window.number):
+        raise AssertionError(f"nobody waits for segment {window.number}")
 
 
 def give(endpointer: Endpointer, stream: Scored, first: int, last: int) -> None:
@@ -94,6 +104,18 @@ def finals(
     """The finals among a stream's windows, without their numbers, which count partials too."""
     found = windows(policy, stream, hop_frames)
     return [replace(window, number=0) for window in found if window.final]
+
+
+def pieces(
+    policy: EndpointingPolicy, stream: Scored, hop_frames: Iterable[int] = ()
+) -> list[Window]:
+    """The segments and finals among a stream's windows, without their numbers."""
+    return kept(windows(policy, stream, hop_frames))
+
+
+def kept(found: Iterable[Window]) -> list[Window]:
+    """The windows whose text stays, without their numbers."""
+    return [replace(window, number=0) for window in found if window.final or window.segment]
 
 
 def end_of_audio(window: Window) -> int:
@@ -123,7 +145,9 @@ def streams(run: st.SearchStrategy[Run] = _RUNS) -> st.SearchStrategy[Scored]:
     return st.builds(Scored, st.lists(run, max_size=15), tails)
 
 
-def policies(partials: bool = False) -> st.SearchStrategy[EndpointingPolicy]:
+def policies(
+    partials: bool = False, segments: bool = False
+) -> st.SearchStrategy[EndpointingPolicy]:
     """Policies with everything that a stream's options allow, windows short enough to be cut."""
     interval = st.integers(SAMPLE_RATE // 10, 2 * SAMPLE_RATE) if partials else st.none()
     return st.builds(
@@ -133,6 +157,7 @@ def policies(partials: bool = False) -> st.SearchStrategy[EndpointingPolicy]:
         speech_pad=st.one_of(st.just(0), st.integers(0, 5 * SAMPLE_RATE)),
         max_window=st.integers(SAMPLE_RATE, 6 * SAMPLE_RATE),
         partial_interval=interval,
+        segment=st.integers(SAMPLE_RATE // 2, 4 * SAMPLE_RATE) if segments else st.none(),
     )
 
 

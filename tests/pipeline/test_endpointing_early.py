@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio import VAD_FRAME_SAMPLES
-from pipeline.endpointing import MIN_VOICED_FRAMES, EndpointingPolicy, Window
+from pipeline.endpointing_policy import EndpointingPolicy
+from pipeline.utterance import MIN_VOICED_FRAMES, Window
 from tests.pipeline.endpointing import SILENCE, SPEECH, Scored, finals, scored, windows
 
 EARLY_FRAMES = 4

@@ -5,13 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_SAMPLES
-from pipeline.endpointing import (
-    MIN_VOICED_FRAMES,
-    PARTIAL_PATIENCE_SAMPLES,
-    Endpointer,
-    EndpointingPolicy,
-    Window,
-)
+from pipeline.endpointing import PARTIAL_PATIENCE_SAMPLES, Endpointer
+from pipeline.endpointing_policy import EndpointingPolicy
+from pipeline.utterance import MIN_VOICED_FRAMES, Window
 from tests.pipeline.endpointing import (
     SECOND,
     SILENCE,

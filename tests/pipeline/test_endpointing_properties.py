@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, VAD_FRAME_SAMPLES
-from pipeline.endpointing import MIN_VOICED_FRAMES, Endpointer, EndpointingPolicy
+from pipeline.endpointing import Endpointer
+from pipeline.endpointing_policy import EndpointingPolicy
+from pipeline.utterance import MIN_VOICED_FRAMES
 from tests.pipeline.endpointing import (
     CLEAR_RUNS,
     Scored,
@@ -15,6 +17,7 @@ from tests.pipeline.endpointing import (
     finals,
     give,
     hop_sizes,
+    pieces,
     policies,
     streams,
     voiced_frames,
@@ -25,17 +28,17 @@ every = settings(deadline=None, max_examples=200)
 
 
 @every
-@given(policies(partials=True), streams(), hop_sizes)
-def test_finals_do_not_depend_on_the_sizes_of_hops(
+@given(policies(partials=True, segments=True), streams(), hop_sizes)
+def test_finals_and_segments_do_not_depend_on_the_sizes_of_hops(
     policy: EndpointingPolicy, stream: Scored, hops: list[int]
 ) -> None:
-    at_once = finals(policy, stream)
-    assert finals(policy, stream, hops) == at_once
-    assert finals(policy, stream, [1] * len(stream.probabilities)) == at_once
+    at_once = pieces(policy, stream)
+    assert pieces(policy, stream, hops) == at_once
+    assert pieces(policy, stream, [1] * len(stream.probabilities)) == at_once
 
 
 @every
-@given(policies(partials=True), streams(), hop_sizes)
+@given(policies(partials=True, segments=True), streams(), hop_sizes)
 def test_utterances_are_counted_without_gaps_and_windows_too(
     policy: EndpointingPolicy, stream: Scored, hops: list[int]
 ) -> None:
@@ -47,21 +50,23 @@ def test_utterances_are_counted_without_gaps_and_windows_too(
 
 
 @every
-@given(policies(partials=True), streams(), hop_sizes)
+@given(policies(partials=True, segments=True), streams(), hop_sizes)
 def test_times_never_go_backwards_and_utterances_do_not_overlap(
     policy: EndpointingPolicy, stream: Scored, hops: list[int]
 ) -> None:
     found = windows(policy, stream, hops)
     assert all(window.start < window.end for window in found)
     for before, after in pairwise(found):
-        if before.final:
+        if before.final or before.segment:
             assert after.start >= before.end
         else:
             assert after.start == before.start
+        if not before.final:
+            assert after.utterance_start == before.utterance_start
 
 
 @every
-@given(policies(partials=True), streams(), hop_sizes, st.integers(0, 10**12))
+@given(policies(partials=True, segments=True), streams(), hop_sizes, st.integers(0, 10**12))
 def test_a_windows_audio_is_the_streams_and_holds_its_times(
     policy: EndpointingPolicy, stream: Scored, hops: list[int], start_sample: int
 ) -> None:
@@ -73,7 +78,7 @@ def test_a_windows_audio_is_the_streams_and_holds_its_times(
 
 
 @every
-@given(policies(partials=True), streams(), hop_sizes)
+@given(policies(partials=True, segments=True), streams(), hop_sizes)
 def test_no_window_is_longer_than_its_maximum(
     policy: EndpointingPolicy, stream: Scored, hops: list[int]
 ) -> None:
@@ -82,7 +87,7 @@ def test_no_window_is_longer_than_its_maximum(
 
 
 @every
-@given(policies(partials=True), streams(), hop_sizes)
+@given(policies(partials=True, segments=True), streams(), hop_sizes)
 def test_what_is_told_of_a_window_is_true_of_its_frames(
     policy: EndpointingPolicy, stream: Scored, hops: list[int]
 ) -> None:

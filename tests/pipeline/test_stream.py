@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_SAMPLES, WHISPER_WINDOW_SAMPLES
-from pipeline.endpointing import EndpointingPolicy
+from pipeline.endpointing_policy import EndpointingPolicy
 from pipeline.feedback import Feedback
 from pipeline.options import StreamOptions
 from pipeline.stream import (

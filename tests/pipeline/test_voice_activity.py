@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.audio import MAX_HOP_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE
-from pipeline.endpointing import Window
 from pipeline.feedback import Feedback
 from pipeline.options import StreamOptions
 from pipeline.silero import SileroVad
+from pipeline.utterance import Window
 from pipeline.voice_activity import IDLE_LIMIT_S, Answer, Hop, HopError, VoiceActivity
+from pipeline.window import SettledText
 from tests.pipeline.support import CLIPS, recording
 
 Audio = NDArray[np.int16]
@@ -90,6 +91,41 @@ def test_finals_do_not_depend_on_the_sizes_of_hops(
 ) -> None:
     in_frames = finals(VoiceActivity(vad), speech, [512])
     assert finals(VoiceActivity(vad), speech, sizes) == in_frames
+
+
+def pieces(vad: SileroVad, audio: Audio, sizes: Iterable[int]) -> list[Window]:
+    """Segments and finals of a stream without endpoints; each is answered before the next hop."""
+    stage = VoiceActivity(vad, segment=3 * SAMPLE_RATE)
+    first = Hop(7, NOTHING, start=True, options='{"min_silence_ms": 5000}', feedback="")
+    stage.take([first], 0.0)
+    hops, feedback, found = cut(audio, sizes), "", []
+    while hops or feedback:
+        hop = Hop(7, hops.pop(0) if hops and not feedback else NOTHING, feedback=feedback or None)
+        (answer,), feedback = stage.take([hop], 0.0), ""
+        if answer is not None:
+            window = window_of(answer)
+            found.append(window)
+            feedback = settled(window)
+    (answer,) = stage.take([Hop(7, NOTHING, end=True)], 0.0)
+    found.append(window_of(answer))
+    return found
+
+
+def settled(window: Window) -> str:
+    text = SettledText(text="text") if window.segment else None
+    return Feedback(number=window.number, utterance=0, samples=1, settled=text).model_dump_json()
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(100, MAX_HOP_SAMPLES), min_size=1, max_size=12))
+def test_segments_do_not_depend_on_the_sizes_of_hops_either(
+    vad: SileroVad, jfk: Audio, sizes: list[int]
+) -> None:
+    in_frames = pieces(vad, jfk, [512])
+    assert len(in_frames) > 3
+    assert [window.segment for window in in_frames] == [True] * (len(in_frames) - 1) + [False]
+    assert in_frames[-1].final
+    assert pieces(vad, jfk, sizes) == in_frames
 
 
 def test_hops_of_one_sample_give_the_same_finals(stage: VoiceActivity, speech: Audio) -> None:
