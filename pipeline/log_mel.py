@@ -66,6 +66,7 @@ class LogMel:
         self._policy = policy
         self._tokenizer = tokenizer
         self._detector = detector
+        self._constants = _constants(tokenizer)
 
     def prepare(self, audio: NDArray[np.int16], info: WindowInfo) -> dict[str, NDArray[np.generic]]:
         """Inputs of the engine for a window, int16 [n], and LANGUAGE_PROB; batch dimension 1."""
@@ -75,7 +76,7 @@ class LogMel:
         prompt = self._tokenizer.decoder_prompt(language, info.options.prompt)
         return (
             _engine_inputs(features, prompt, self._new_tokens(waveform, prompt, info))
-            | self._constants()
+            | self._constants
             | _sampling(info)
             | {LANGUAGE_PROB.name: _scalar(prob, np.float32)}
         )
@@ -103,15 +104,6 @@ class LogMel:
         wanted = LEAST_NEW_TOKENS + math.ceil(NEW_TOKENS_PER_S * len(waveform) / SAMPLE_RATE)
         return min(wanted + task, MAX_TEXT_TOKENS - len(prompt))
 
-    def _constants(self) -> dict[str, NDArray[np.generic]]:
-        return {
-            "end_id": _scalar(self._tokenizer.end, np.int32),
-            "pad_id": _scalar(self._tokenizer.end, np.int32),
-            "runtime_top_k": _scalar(1, np.int32),  # log-probs come only with a sampling parameter
-            "return_log_probs": _scalar(True, np.bool_),
-            "temperature": _scalar(1.0, np.float32),
-        }
-
 
 def window_waveform(audio: NDArray[np.int16], info: WindowInfo) -> NDArray[np.float32]:
     """A window's samples as float32 [n] in [-1, 1], loudness evened out when the stream asks."""
@@ -129,6 +121,16 @@ def _engine_inputs(
         "input_lengths": _scalar(frames, np.int32),
         "decoder_input_ids": np.array([prompt], np.int32),
         "request_output_len": _scalar(new_tokens, np.int32),
+    }
+
+
+def _constants(tokenizer: WhisperTokenizer) -> dict[str, NDArray[np.generic]]:
+    return {
+        "end_id": _scalar(tokenizer.end, np.int32),
+        "pad_id": _scalar(tokenizer.end, np.int32),
+        "runtime_top_k": _scalar(1, np.int32),  # log-probs come only with a sampling parameter
+        "return_log_probs": _scalar(True, np.bool_),
+        "temperature": _scalar(1.0, np.float32),
     }
 
 

@@ -4,32 +4,37 @@ It keeps no stream's state itself: the recurrent state and the audio context liv
 `SileroState` that the caller owns, one per stream. It knows no endpointing and no Triton.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from pipeline.audio import SAMPLE_RATE, VAD_CONTEXT_SAMPLES, VAD_FRAME_SAMPLES
+from pipeline.audio import VAD_CONTEXT_SAMPLES, VAD_FRAME_SAMPLES
+from pipeline.silero_graph import STATE_SIZE, batched_model
 
-_INT16_SCALE = np.float32(1 / 32768)
+_FULL_SCALE_ENERGY = VAD_FRAME_SAMPLES * 32768**2
+_OUTPUTS = ["probabilities", "next_state"]
 
 
 def _zero_state() -> NDArray[np.float32]:
-    return np.zeros((2, 128), np.float32)
+    return np.zeros((2, 1, STATE_SIZE), np.float32)
 
 
-def _zero_context() -> NDArray[np.float32]:
-    return np.zeros(VAD_CONTEXT_SAMPLES, np.float32)
+def _zero_context() -> NDArray[np.int16]:
+    return np.zeros(VAD_CONTEXT_SAMPLES, np.int16)
 
 
 @dataclass(slots=True)
 class SileroState:
-    """What Silero VAD remembers of one stream: recurrent state [2, 128] and the last samples."""
+    """What Silero VAD remembers of one stream: recurrent state [2, 1, 128] and the last samples."""
 
     recurrent: NDArray[np.float32] = field(default_factory=_zero_state)
-    context: NDArray[np.float32] = field(default_factory=_zero_context)
+    context: NDArray[np.int16] = field(default_factory=_zero_context)
 
 
 class SileroVad:
@@ -39,9 +44,10 @@ class SileroVad:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            model_path, options, providers=["CPUExecutionProvider"]
+            batched_model(Path(model_path).read_bytes()),
+            options,
+            providers=["CPUExecutionProvider"],
         )
-        self._sample_rate = np.array(SAMPLE_RATE, np.int64)
 
     def score(
         self, frames: Sequence[NDArray[np.int16]], states: Sequence[SileroState]
@@ -55,39 +61,53 @@ class SileroVad:
         Returns:
             Per stream n probabilities from 0 to 1.
         """
-        inputs = [_with_context(f, state) for f, state in zip(frames, states, strict=True)]
-        probabilities: list[list[float]] = [[] for _ in inputs]
-        for step in range(max((len(rows) for rows in inputs), default=0)):
-            active = [i for i, rows in enumerate(inputs) if len(rows) > step]
-            output, recurrent = self._session.run(
-                None,
-                {
-                    "input": np.stack([inputs[i][step] for i in active]),
-                    "state": np.stack([states[i].recurrent for i in active], axis=1),
-                    "sr": self._sample_rate,
-                },
-            )
-            for row, i in enumerate(active):
-                states[i].recurrent = recurrent[:, row]
-                probabilities[i].append(float(output[row, 0]))
+        probabilities: list[list[float]] = [[] for _ in frames]
+        for streams in _of_equal_length(frames):
+            scores = self._score([frames[i] for i in streams], [states[i] for i in streams])
+            for i, of_stream in zip(streams, scores, strict=True):
+                probabilities[i] = of_stream
         return probabilities
 
+    def _score(
+        self, frames: list[NDArray[np.int16]], states: list[SileroState]
+    ) -> list[list[float]]:
+        """As `score`, of streams with equally many frames, at least one."""
+        steps, streams = len(frames[0]), len(frames)
+        rows = np.empty((steps, streams, VAD_CONTEXT_SAMPLES + VAD_FRAME_SAMPLES), np.float32)
+        for i, state in enumerate(states):
+            rows[:, i] = _with_context(frames[i], state)
+        inputs = {
+            "frames": rows.reshape(steps * streams, -1),
+            "shape": np.array((steps, streams, STATE_SIZE)),
+            "state": np.concatenate([state.recurrent for state in states], axis=1),
+        }
+        probabilities, recurrent = self._session.run(_OUTPUTS, inputs)
+        for i, state in enumerate(states):
+            state.recurrent = recurrent[:, i : i + 1]
+        scores: list[list[float]] = probabilities.reshape(steps, streams).T.tolist()
+        return scores
 
-def _with_context(frames: NDArray[np.int16], state: SileroState) -> NDArray[np.float32]:
-    """Frames as float32 [n, 64 + 512], each behind the last samples of the one before."""
-    count = len(frames)
-    rows = np.empty((count, VAD_CONTEXT_SAMPLES + VAD_FRAME_SAMPLES), np.float32)
-    if count:
-        np.multiply(frames, _INT16_SCALE, out=rows[:, VAD_CONTEXT_SAMPLES:])
-        rows[0, :VAD_CONTEXT_SAMPLES] = state.context
-        rows[1:, :VAD_CONTEXT_SAMPLES] = rows[:-1, -VAD_CONTEXT_SAMPLES:]
-        state.context = rows[-1, -VAD_CONTEXT_SAMPLES:].copy()
-    return rows
+
+def _of_equal_length(frames: Sequence[NDArray[np.int16]]) -> list[list[int]]:
+    """Indices of the streams that have frames, grouped by how many."""
+    groups = defaultdict(list)
+    for i, of_stream in enumerate(frames):
+        groups[len(of_stream)].append(i)
+    groups.pop(0, None)
+    return list(groups.values())
+
+
+def _with_context(frames: NDArray[np.int16], state: SileroState) -> NDArray[np.int16]:
+    """A view of frames [n, 64 + 512], each behind the last samples of the one before."""
+    samples = np.concatenate((state.context, frames.reshape(-1)))
+    state.context = samples[-VAD_CONTEXT_SAMPLES:]
+    shape = len(frames), VAD_CONTEXT_SAMPLES + VAD_FRAME_SAMPLES
+    step = VAD_FRAME_SAMPLES * samples.itemsize
+    return np.ndarray(shape, np.int16, samples, strides=(step, samples.itemsize))
 
 
 def frame_levels(frames: NDArray[np.int16]) -> list[float]:
     """Level of each frame in dB relative to full scale, int16 [n, samples] -> n floats."""
-    scaled = frames * _INT16_SCALE
-    power = np.einsum("ij,ij->i", scaled, scaled) / VAD_FRAME_SAMPLES
-    levels: list[float] = (10 * np.log10(power + 1e-10)).tolist()
-    return levels
+    samples = frames.astype(np.float32)
+    energies = np.einsum("ij,ij->i", samples, samples).tolist()
+    return [10 * math.log10(energy / _FULL_SCALE_ENERGY + 1e-10) for energy in energies]

@@ -34,12 +34,22 @@ def log_mel_spectrogram(waveform: NDArray[np.float32], n_mels: int) -> NDArray[n
     half = MEL_FFT_SAMPLES // 2
     padded = np.pad(waveform, half, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, MEL_FFT_SAMPLES)[::MEL_HOP_SAMPLES]
-    spectrum = np.fft.rfft(frames[:-1] * _hann_window())  # the last frame is dropped, as there
+    frames = frames[:-1]  # the last frame is dropped, as there
+    heard = _heard_frames(waveform, half)
+    spectrum = np.fft.rfft(frames[:heard] * _hann_window())
     power = np.square(np.abs(spectrum).astype(np.float32))
-    log = np.log10(np.maximum(power @ mel_filters(n_mels), 1e-10))
+    mel = np.zeros((len(frames), n_mels), np.float32)
+    np.matmul(power, mel_filters(n_mels), out=mel[:heard])
+    log = np.log10(np.maximum(mel, 1e-10))
     log = np.maximum(log, log.max() - 8.0)
     features: NDArray[np.float32] = ((log + 4.0) / 4.0).astype(np.float32)
     return features
+
+
+def _heard_frames(waveform: NDArray[np.float32], half: int) -> int:
+    """How many frames reach into what lies before the zeros that a window is padded with."""
+    zeros = int(np.argmax(waveform[::-1] != 0))
+    return (len(waveform) - 1 - zeros + half) // MEL_HOP_SAMPLES + 1
 
 
 @cache

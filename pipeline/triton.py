@@ -10,7 +10,8 @@ fail every request of the batch.
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ from pipeline.voice_activity import Hop, HopError, VoiceActivity
 from pipeline.window import WindowInfo
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+START = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START
+END = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END
 
 
 class SileroVadModel:
@@ -154,17 +157,23 @@ class TranscriptModel:
 
 
 def _hop(request: Any) -> Hop:
-    parameters = json.loads(request.parameters())
+    parameters = _hop_parameters(request.parameters())
     flags = request.flags()
     return Hop(
         stream_id=request.correlation_id(),
         audio=_array(request, contract.AUDIO).reshape(-1),
-        start=bool(flags & pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START),
-        end=bool(flags & pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END),
+        start=bool(flags & START),
+        end=bool(flags & END),
         options=parameters.get(contract.OPTIONS_PARAMETER),
         feedback=parameters.get(contract.FEEDBACK_PARAMETER),
         discard=bool(parameters.get(contract.DISCARD_PARAMETER, False)),
     )
+
+
+@lru_cache(maxsize=1024)  # most hops say the same as the stream's hop before
+def _hop_parameters(text: str) -> Mapping[str, Any]:
+    parameters: Mapping[str, Any] = json.loads(text)
+    return parameters
 
 
 def _window_info(request: Any) -> WindowInfo:

@@ -5,6 +5,7 @@ streams that have been idle for longer than Triton keeps their sequence (Triton 
 stage that it dropped one). It knows no Triton API; time is passed in.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from pipeline.window import WindowInfo
 
 IDLE_LIMIT_S = 130
 """Longer than `max_sequence_idle_microseconds` in config.pbtxt: Triton's limit comes first."""
+EXPIRY_INTERVAL_S = 1
+"""How often idle streams are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,15 @@ class HopError(ValueError):
 Answer = tuple[Window, WindowInfo] | HopError | None
 
 
+@dataclass(slots=True)
+class _Known:
+    """A stream and what its last hop brought."""
+
+    stream: Stream
+    seen_s: float
+    feedback: str | None = None
+
+
 class VoiceActivity:
     """State of every stream, and the model that scores them."""
 
@@ -53,12 +65,12 @@ class VoiceActivity:
         self._vad = vad
         self._early_silence = early_silence
         self._segment = segment
-        self._streams: dict[int, Stream] = {}
-        self._last_seen_s: dict[int, float] = {}
+        self._known: dict[int, _Known] = {}
+        self._next_expiry_s = -math.inf
 
     def __len__(self) -> int:
         """How many streams are remembered."""
-        return len(self._streams)
+        return len(self._known)
 
     def take(self, hops: Sequence[Hop], now_s: float) -> list[Answer]:
         """Answer hops of different streams, at most one hop of each. `now_s` is monotonic time."""
@@ -88,17 +100,19 @@ class VoiceActivity:
             )
         if hop.start:
             options = _parse_options(hop.options)
-            self._streams[hop.stream_id] = Stream(options, self._early_silence, self._segment)
-        stream = self._streams.get(hop.stream_id)
-        if stream is None:
+            stream = Stream(options, self._early_silence, self._segment)
+            self._known[hop.stream_id] = _Known(stream, now_s)
+        known = self._known.get(hop.stream_id)
+        if known is None:
             raise HopError(
                 f"sequence {hop.stream_id} is not known: its first hop was refused or it was idle "
                 f"for more than {IDLE_LIMIT_S} s; begin again with a START hop"
             )
-        self._last_seen_s[hop.stream_id] = now_s
-        if hop.feedback is not None:
-            _take_feedback(stream, hop.feedback)
-        return stream
+        known.seen_s = now_s
+        if hop.feedback is not None and hop.feedback != known.feedback:  # mostly the same again
+            _take_feedback(known.stream, hop.feedback)
+            known.feedback = hop.feedback
+        return known.stream
 
     def _window_of(
         self, hop: Hop, stream: Stream, frames: NDArray[np.int16], scores: list[float]
@@ -110,13 +124,15 @@ class VoiceActivity:
         return stream.next_window(frames, scores, frame_levels(frames), hop.end)
 
     def _expire(self, now_s: float) -> None:
-        for stream_id, seen_s in list(self._last_seen_s.items()):
-            if now_s - seen_s > IDLE_LIMIT_S:
+        if now_s < self._next_expiry_s:
+            return
+        self._next_expiry_s = now_s + EXPIRY_INTERVAL_S
+        for stream_id, known in list(self._known.items()):
+            if now_s - known.seen_s > IDLE_LIMIT_S:
                 self._forget(stream_id)
 
     def _forget(self, stream_id: int) -> None:
-        self._streams.pop(stream_id, None)
-        self._last_seen_s.pop(stream_id, None)
+        self._known.pop(stream_id, None)
 
 
 def _parse_options(text: str | None) -> StreamOptions:

@@ -32,6 +32,22 @@ def test_filters_are_the_references(n_mels: int) -> None:
     np.testing.assert_allclose(mel_filters(n_mels), expected.T, atol=1e-7)
 
 
+@pytest.mark.parametrize("samples", [1, 199, 16_000, 16_001, 16_119, 16_120, 16_121])
+def test_the_length_of_the_silence_behind_changes_no_feature_before(samples: int) -> None:
+    audio = recording(JFK)[8000 : 8000 + samples].astype(np.float32) / 32768
+    short = np.concatenate([audio, np.zeros(SAMPLE_RATE, np.float32)])
+    long = np.concatenate([audio, np.zeros(3 * SAMPLE_RATE, np.float32)])
+    features = log_mel_spectrogram(short, 80)
+    np.testing.assert_array_equal(log_mel_spectrogram(long, 80)[: len(features)], features)
+
+
+def test_every_frame_that_reaches_a_sound_hears_it() -> None:
+    waveform = np.zeros(SAMPLE_RATE, np.float32)
+    waveform[8000] = 1.0  # the frame at 8000 and one on each side reach it
+    heard = np.flatnonzero(np.ptp(log_mel_spectrogram(waveform, 80), axis=1))
+    assert heard.tolist() == [49, 50, 51]
+
+
 def test_silence_has_the_lowest_features_everywhere() -> None:
     features = log_mel_spectrogram(np.zeros(SAMPLE_RATE, np.float32), 80)
     np.testing.assert_allclose(features, -1.5, rtol=1e-6)  # (log10(1e-10) + 4) / 4

@@ -205,6 +205,27 @@ def test_bad_feedback_in_the_middle_costs_its_hop_and_not_the_stream(stage: Voic
     assert stage.take([Hop(1, HALF_SECOND)], 0.0) == [None]
 
 
+def test_bad_feedback_is_refused_every_time(stage: VoiceActivity) -> None:
+    stage.take([GOOD], 0.0)
+    for _ in range(2):
+        (refused,) = stage.take([Hop(1, HALF_SECOND, feedback="no json")], 0.0)
+        assert isinstance(refused, HopError)
+
+
+def test_a_sequence_that_starts_again_learns_the_same_feedback_anew(
+    stage: VoiceActivity, jfk: Audio
+) -> None:
+    options = StreamOptions(language="auto").model_dump_json()
+    learnt = Feedback(number=1, utterance=0, samples=10**6, language="de", language_prob=0.9)
+    for _ in range(2):
+        audio = jfk[:SAMPLE_RATE]
+        first = Hop(1, audio, start=True, options=options, feedback=learnt.model_dump_json())
+        stage.take([first], 0.0)
+    (answer,) = stage.take([Hop(1, NOTHING, end=True)], 0.0)
+    assert isinstance(answer, tuple)
+    assert answer[1].language == "de"
+
+
 def test_the_end_gives_the_open_utterance_and_keeps_nothing(
     stage: VoiceActivity, jfk: Audio
 ) -> None:
