@@ -99,10 +99,11 @@ class CTranslate2WhisperModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model that WHISPER_MODEL_DIR names; config.pbtxt says how it runs."""
         parameters = _parameters(args)
-        workers = int(parameters["workers"])
+        device = os.environ.get("WHISPER_DEVICE", parameters["device"])
+        workers = _worker_count(parameters["workers"], device)
         settings = EngineSettings(
             model_dir=_required_setting("WHISPER_MODEL_DIR"),
-            device=os.environ.get("WHISPER_DEVICE", parameters["device"]),
+            device=device,
             compute_type=os.environ.get("WHISPER_COMPUTE_TYPE", parameters["compute_type"]),
             workers=workers,
         )
@@ -231,6 +232,13 @@ def _tensors(arrays: dict[str, NDArray[np.generic]]) -> list[Any]:
 
 def _text_tensor(tensor: Tensor, text: str) -> Any:
     return pb_utils.Tensor(tensor.name, np.array([[text.encode()]], np.object_))
+
+
+def _worker_count(wanted: str, device: str) -> int:
+    """auto: a worker for each core that this process may use; two keep one GPU busy."""
+    if wanted != "auto":
+        return int(wanted)
+    return max(2, len(os.sched_getaffinity(0))) if device == "cpu" else 2
 
 
 def _parameters(args: dict[str, str]) -> dict[str, str]:

@@ -7,8 +7,8 @@ Workers ask for the next step, do it and report back. Rules:
    decoded yet: they cost nothing more and are answered with the newer one's text.
 3. Equal windows are one job.
 4. Encoding is done window by window, decoding together: a step for 16 costs little more than a
-   step for 1. So while one worker decodes partials, the others encode the next, and nobody decodes
-   partials beside it until a batch is full: they wait for each other only while there is load.
+   step for 1. So while half of the workers decode partials, the others encode the next, and do not
+   decode partials beside them until a batch is full: windows wait for each other only under load.
 5. What is urgent is encoded and decoded at once, beside whatever is being decoded.
 """
 
@@ -76,8 +76,9 @@ class Decode:
 class Schedule:
     """What waits, and what is being done."""
 
-    def __init__(self, max_batch: int = MAX_BATCH) -> None:
+    def __init__(self, max_batch: int = MAX_BATCH, workers: int = 2) -> None:
         self._max_batch = max_batch
+        self._partial_decoders = max(1, workers // 2)
         self._waiting: list[Job] = []
         self._encoding: list[Job] = []
         self._ready: list[Job] = []
@@ -115,7 +116,7 @@ class Schedule:
         is_full = len(ready) >= self._max_batch
         if waiting and not is_full:
             return self._encode(waiting[0])
-        if ready and (is_full or not self._decodes_partials()):
+        if ready and (is_full or self._decoding_partials() < self._partial_decoders):
             return self._decode(ready)
         return None
 
@@ -146,8 +147,9 @@ class Schedule:
         self._decoding.append(step)
         return step
 
-    def _decodes_partials(self) -> bool:
-        return any(job.is_partial for step in self._decoding for job in step.jobs)
+    def _decoding_partials(self) -> int:
+        """How many workers decode partials."""
+        return sum(any(job.is_partial for job in step.jobs) for step in self._decoding)
 
     def _drop(self, job: Job) -> None:
         job.dropped = True

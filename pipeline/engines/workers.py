@@ -30,7 +30,7 @@ class EngineWorkers:
 
     def __init__(self, engine: Engine, count: int, max_batch: int = MAX_BATCH) -> None:
         self._engine = engine
-        self._schedule = Schedule(max_batch)
+        self._schedule = Schedule(max_batch, count)
         self._changed = threading.Condition()
         self._stopping = False
         self._threads = [

@@ -33,8 +33,8 @@ def nobody(_: Answer | Exception) -> None:
 class Engine:
     """One worker after the other takes a step and reports it, as threads do."""
 
-    def __init__(self, max_batch: int = 4) -> None:
-        self.schedule = Schedule(max_batch)
+    def __init__(self, max_batch: int = 4, workers: int = 2) -> None:
+        self.schedule = Schedule(max_batch, workers)
 
     def add(self, *requests: EngineRequest) -> None:
         for request in requests:
@@ -120,6 +120,17 @@ def test_while_partials_are_decoded_the_next_ones_are_encoded_and_wait() -> None
     assert engine.step() is None
     engine.report(decoding)
     assert numbers(engine.step()) == [2, 3]
+
+
+def test_half_of_many_workers_decode_partials_at_a_time() -> None:
+    engine = Engine(workers=4)
+    for number in (1, 2):
+        engine.add(window(number, PARTIAL, number))
+        engine.report(engine.step() or nothing())
+        assert numbers(engine.step()) == [number]
+    engine.add(window(3, PARTIAL, 3))
+    engine.encode_all()
+    assert engine.step() is None
 
 
 def test_a_full_batch_does_not_wait_for_the_one_that_is_being_decoded() -> None:
