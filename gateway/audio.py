@@ -1,4 +1,4 @@
-"""Packets of any size, encoding and rate in; int16 samples at `SAMPLE_RATE` out.
+"""Packets of any size, encoding and rate in; PCM (signed 16 bit) at `SAMPLE_RATE` out.
 
 It knows no websocket and no hop. Its rule: the samples that come out depend on the bytes that went
 in and not on how they were cut into packets. It decodes the encoding that was declared and never
@@ -21,7 +21,8 @@ MIN_INPUT_RATE = 8_000
 MAX_INPUT_RATE = 48_000
 
 _INT16 = np.iinfo(np.int16)
-_NO_SAMPLES = np.empty(0, np.int16)
+_PCM: Final = "<i2"
+"""Triton takes raw tensors in this order too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def _expand_mulaw(code: int) -> int:
     return 0x84 - magnitude if bits & 0x80 else magnitude - 0x84
 
 
-MULAW_TABLE = np.array([_expand_mulaw(code) for code in range(256)], np.int16)
+MULAW_TABLE = np.array([_expand_mulaw(code) for code in range(256)], _PCM)
 
 
 class PacketDecoder:
@@ -51,20 +52,21 @@ class PacketDecoder:
         self._split_sample = b""
         self._resampler = self._new_resampler()
 
-    def decode(self, packet: bytes) -> NDArray[np.int16]:
-        """The samples [n] at `SAMPLE_RATE` that this packet completes; n may be 0."""
-        samples = self._unpack(packet)
-        if self._resampler is None or not len(samples):
-            return samples
-        return _round(self._resampler.resample_chunk(samples.astype(np.float32)))
+    def decode(self, packet: bytes) -> bytes:
+        """The samples at `SAMPLE_RATE` that this packet completes, perhaps none."""
+        pcm = self._expand(packet) if self._is_mulaw else self._whole_samples(packet)
+        if self._resampler is None or not pcm:
+            return pcm
+        samples = np.frombuffer(pcm, _PCM).astype(np.float32)
+        return _round(self._resampler.resample_chunk(samples))
 
-    def flush(self) -> NDArray[np.int16]:
+    def flush(self) -> bytes:
         """The samples that the resampler still holds. What follows begins afresh.
 
         A split sample is kept: the stream may go on with its other half.
         """
         if self._resampler is None:
-            return _NO_SAMPLES
+            return b""
         tail = _round(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
         self._resampler = self._new_resampler()
         return tail
@@ -74,15 +76,16 @@ class PacketDecoder:
             return None
         return soxr.ResampleStream(self._rate, SAMPLE_RATE, 1, dtype="float32")
 
-    def _unpack(self, packet: bytes) -> NDArray[np.int16]:
-        if self._is_mulaw:
-            return MULAW_TABLE[np.frombuffer(packet, np.uint8)]
-        data = self._split_sample + packet
-        whole = len(data) - len(data) % SAMPLE_BYTES
-        self._split_sample = data[whole:]
-        return np.frombuffer(data[:whole], "<i2").astype(np.int16, copy=False)
+    def _expand(self, packet: bytes) -> bytes:
+        return MULAW_TABLE[np.frombuffer(packet, np.uint8)].tobytes()
+
+    def _whole_samples(self, packet: bytes) -> bytes:
+        data = self._split_sample + packet if self._split_sample else packet
+        split = len(data) % SAMPLE_BYTES
+        self._split_sample = data[len(data) - split :]
+        return data[:-split] if split else data
 
 
-def _round(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+def _round(samples: NDArray[np.float32]) -> bytes:
     """Round and clip here: soxr's own int16 output dithers by packet."""
-    return np.clip(np.rint(samples), _INT16.min, _INT16.max).astype(np.int16)
+    return np.clip(np.rint(samples), _INT16.min, _INT16.max).astype(_PCM).tobytes()

@@ -7,7 +7,7 @@ Everything that ends the conversation is a `Close` or `ClientGone` raised from h
 import asyncio
 import contextlib
 import json
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -15,6 +15,7 @@ from aiohttp.http_websocket import WebSocketError
 
 from gateway.closing import ClientGone, Close, CloseCode
 from gateway.messages import Frame, error_frame
+from gateway.patience import Patience
 
 CLOSE_TIMEOUT_S = 1.0
 """How long a client may take to answer a close, and to take what was sent before it."""
@@ -23,6 +24,8 @@ SILENT_PINGS = 2
 LOOK_S = 1.0
 """How often to look whether the connection is still there while nothing is read from it."""
 _LINGER_STEP_S = 0.02
+_TAKEN_AT_ONCE_BYTES = 32_768
+"""Half of what asyncio's transports buffer before they ask to wait."""
 
 
 class Socket(web.WebSocketResponse):
@@ -75,6 +78,7 @@ class Connection:
         self._ping_s = ping_s
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
+        self._patience = Patience()
         self._writing: set[asyncio.Task[None]] = set()
 
     async def receive(self, until: float) -> bytes | str | None:
@@ -88,8 +92,7 @@ class Connection:
         lost_at = max(self._heard_at + SILENT_PINGS * self._ping_s, now + self._ping_s)
         while True:
             try:
-                async with asyncio.timeout_at(min(until, lost_at)):
-                    message = await self._socket.receive()
+                message = await self._patience.wait(self._socket.receive(), min(until, lost_at))
             except TimeoutError:
                 if until <= lost_at:
                     return None
@@ -108,9 +111,13 @@ class Connection:
             ClientGone: there is no client any more.
             Close: the client does not read.
         """
+        text = json.dumps(frame)
+        if self._takes_at_once(len(text)):
+            await self._await_write(self._socket.send_str(text))
+            return
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                await self._write(self._socket.send_str(json.dumps(frame)))
+                await self._write(self._socket.send_str(text))
         except TimeoutError:
             raise Close(
                 CloseCode.OVERLOADED,
@@ -134,6 +141,7 @@ class Connection:
 
     async def close(self, end: Close) -> None:
         """Tell the error if there is one, close, and see to it that the connection ends."""
+        self._patience.close()
         if end.error is not None and not self._socket.closed:
             with contextlib.suppress(TimeoutError, ClientGone):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -152,8 +160,18 @@ class Connection:
         task = asyncio.create_task(writing, name="session-write")
         self._writing.add(task)
         task.add_done_callback(self._forget)
+        await self._await_write(asyncio.shield(task))
+
+    def _takes_at_once(self, size: int) -> bool:
+        """Whether a write waits for nothing, so that nobody can give up waiting for it."""
+        if self._transport is None or size > _TAKEN_AT_ONCE_BYTES:
+            return False
+        return self._transport.get_write_buffer_size() == 0
+
+    @staticmethod
+    async def _await_write(writing: Awaitable[None]) -> None:
         try:
-            await asyncio.shield(task)
+            await writing
         except ConnectionError:
             raise ClientGone from None
 

@@ -3,7 +3,6 @@
 Pure but for the clock: it sends nothing. The order is `gateway.relay`'s.
 """
 
-import json
 import logging
 import time
 
@@ -11,7 +10,6 @@ from gateway.closing import EngineUnavailable
 from gateway.in_flight import HopsInFlight, SentHop
 from gateway.messages import Frame, error_frame
 from gateway.relay import Relay
-from gateway.sequence import Sequencer
 from gateway.triton import Answer
 from pipeline.audio import samples_to_s
 
@@ -25,8 +23,7 @@ logger = logging.getLogger(__name__)
 class Downlink:
     """Turns one session's answers into frames."""
 
-    def __init__(self, sequencer: Sequencer, in_flight: HopsInFlight, timing_info: bool) -> None:
-        self._sequencer = sequencer
+    def __init__(self, in_flight: HopsInFlight, timing_info: bool) -> None:
         self._in_flight = in_flight
         self._timing_info = timing_info
         self._relay = Relay()
@@ -41,11 +38,11 @@ class Downlink:
         sent = self._in_flight.get(answer.hop)
         if sent is None:
             return []
-        if answer.feedback is not None:
-            self._sequencer.take_feedback(answer.hop, answer.feedback)
         errors = self._error_frames(answer.error)
-        transcript = None if answer.transcript is None else self._message(answer.transcript, sent)
-        return errors + self._relay.answer(answer.hop, sent.hop.first_hop, transcript)
+        message = answer.transcript
+        if message is not None and self._timing_info:
+            message |= _timing(sent, answer.arrived_at)
+        return errors + self._relay.answer(answer.hop, sent.hop.first_hop, message)
 
     def _error_frames(self, error: str | None) -> list[Frame]:
         if error is None:
@@ -58,20 +55,15 @@ class Downlink:
         reason = error.strip().partition("\n")[0][:_MAX_ERROR_CHARS]
         return [error_frame(f"a part of the audio could not be transcribed: {reason}")]
 
-    def _message(self, transcript: str, sent: SentHop) -> Frame:
-        message: Frame = json.loads(transcript)
-        if self._timing_info:
-            message |= _timing(sent)
-        return message
 
-
-def _timing(sent: SentHop) -> Frame:
-    latency_s = round(time.monotonic() - sent.sent_at, 4)
+def _timing(sent: SentHop, arrived_at: float) -> Frame:
+    latency_s = arrived_at - sent.sent_at
+    arrived_at_unix = time.time() - (time.monotonic() - arrived_at)
     return {
-        "pipeline_latency": latency_s,
+        "pipeline_latency": round(latency_s, 4),
         "timing_info": {
             "audio_received_sec": samples_to_s(sent.hop.end_position),
-            "hop_sent_at": round(sent.sent_at_unix, 4),
-            "answered_at": round(sent.sent_at_unix + latency_s, 4),
+            "hop_sent_at": round(arrived_at_unix - latency_s, 4),
+            "answered_at": round(arrived_at_unix, 4),
         },
     }

@@ -1,14 +1,15 @@
 """The hops of a session that Triton has not answered yet, and room for more of them.
 
 A hop leaves only when its answer has been relayed, so a client that does not read slows down its
-own audio. Room is counted from the oldest of them to the newest: hops that yield no window are
+own audio. Room is the audio from the oldest of them to the newest: hops that yield no window are
 answered at once, and counting only the others would let one client that sends faster than real time
-fill the engine's queue with a minute of windows, in front of everybody else's. Knows no Triton and
-no websocket.
+fill the engine's queue with a minute of windows, in front of everybody else's. It is a span and not
+a number of hops, which may be short. Knows no Triton and no websocket.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.sequence import Hop
@@ -16,49 +17,64 @@ from gateway.sequence import Hop
 
 @dataclass(frozen=True, slots=True)
 class SentHop:
-    """A hop under way. Times in seconds."""
+    """A hop under way."""
 
     hop: Hop
     sent_at: float
-    """Monotonic."""
-    sent_at_unix: float
+    """Monotonic time in seconds."""
 
 
 class HopsInFlight:
-    """At most `limit` hops from the oldest to the newest; whoever wants to add one more waits."""
+    """At most `limit` samples from the oldest hop to the newest; who wants to add more waits."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._hops: dict[int, SentHop] = {}
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
+        self.hurries = False
+        """Whether somebody is in a hurry."""
+
+    def has_room(self, hop: Hop) -> bool:
+        """Whether this hop, the next one, need not wait."""
+        if not self._hops:
+            return True
+        oldest = next(iter(self._hops.values())).hop  # they enter in order
+        return hop.end_position - oldest.start_position <= self._limit
 
     async def enter(self, hop: Hop) -> None:
         """Wait for room and count this hop as sent now."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._has_room(hop.index))
-            self._hops[hop.index] = SentHop(hop, time.monotonic(), time.time())
-
-    def _has_room(self, index: int) -> bool:
-        oldest = next(iter(self._hops), index)  # they enter in the order of their indices
-        return index - oldest < self._limit
+        await self._until(lambda: self.has_room(hop))
+        self._hops[hop.index] = SentHop(hop, time.monotonic())
 
     def get(self, index: int) -> SentHop | None:
         """The hop, if it is unanswered."""
         return self._hops.get(index)
 
-    async def leave(self, index: int) -> None:
+    def leave(self, index: int) -> None:
         """The hop has been answered and its answer relayed."""
-        async with self._changed:
-            del self._hops[index]
-            self._changed.notify_all()
+        del self._hops[index]
+        self._changed.set()
 
     async def drained(self) -> None:
         """Wait until no hop is unanswered."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._hops)
+        await self._until(lambda: not self._hops)
+
+    async def drained_or_hurried(self) -> None:
+        """Wait until no hop is unanswered or `hurries` is set."""
+        await self._until(lambda: self.hurries or not self._hops)
+
+    def hurry(self) -> None:
+        """Set `hurries`, for good."""
+        self.hurries = True
+        self._changed.set()
 
     def longest_wait_s(self) -> float:
         """How long the oldest unanswered hop has been waiting; 0 if there is none."""
         if not self._hops:
             return 0
         return time.monotonic() - min(sent.sent_at for sent in self._hops.values())
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()

@@ -9,12 +9,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pipeline.audio import SAMPLE_BYTES
 from pipeline.options import StreamOptions
 
-_NO_SAMPLES = np.empty(0, np.int16)
 _MAX_SEQUENCE_ID = 2**63 - 1
 
 
@@ -27,17 +24,27 @@ class Hop:
     sequence_id: int
     first_hop: int
     """Index of the hop that began the sequence."""
-    samples: NDArray[np.int16]
-    """[n], n may be 0."""
+    pcm: bytes
+    """Signed 16 bit, perhaps no sample at all."""
     end_position: int
     """Position behind the last sample, counted from the start of the session's audio."""
-    feedback: str
-    """The newest FEEDBACK of this sequence; empty says that it will be echoed."""
+    feedback: str | None = None
+    """The newest FEEDBACK of this sequence, once. Empty on START says that it will be echoed."""
     no_repeat_ngram_size: int = 0
     options: str | None = None
     """Set on START: `StreamOptions` as JSON."""
     end: bool = False
     discard: bool = False
+
+    @property
+    def samples(self) -> int:
+        """How many samples it has."""
+        return len(self.pcm) // SAMPLE_BYTES
+
+    @property
+    def start_position(self) -> int:
+        """Position of the first sample."""
+        return self.end_position - self.samples
 
     @property
     def start(self) -> bool:
@@ -62,7 +69,7 @@ class Sequencer:
         self._first_hop = 0
         self._next_hop = 0
         self._position = 0
-        self._feedback = ""
+        self._feedback: str | None = None  # what the next hop echoes
         self._feedback_hop = -1
 
     @property
@@ -75,20 +82,25 @@ class Sequencer:
         """Samples of the session that have become hops."""
         return self._position
 
-    def audio(self, samples: NDArray[np.int16]) -> Hop:
-        """The next hop with these samples [n]; it starts a sequence if none is open."""
+    @property
+    def has_feedback(self) -> bool:
+        """Whether an answer's FEEDBACK waits for a hop to take it along."""
+        return self._feedback is not None
+
+    def audio(self, pcm: bytes) -> Hop:
+        """The next hop with these samples; it starts a sequence if none is open."""
         options = None if self.is_open else self._start()
-        self._position += len(samples)
-        return self._hop(samples, options=options)
+        self._position += len(pcm) // SAMPLE_BYTES
+        return self._hop(pcm, options=options)
 
     def end(self, discard: bool = False) -> Hop:
         """The empty hop that ends the open sequence. `discard`: nobody waits for its utterance."""
-        hop = self._hop(_NO_SAMPLES, end=True, discard=discard)
+        hop = self._hop(b"", end=True, discard=discard)
         self._sequence_id = None
         return hop
 
     def take_feedback(self, hop_index: int, feedback: str) -> None:
-        """Remember an answer's FEEDBACK if it is the newest, and of the present sequence."""
+        """Have the next hop echo an answer's FEEDBACK if it is new, and of the present sequence."""
         if hop_index > self._feedback_hop and hop_index >= self._first_hop:
             self._feedback, self._feedback_hop = feedback, hop_index
 
@@ -101,7 +113,7 @@ class Sequencer:
 
     def _hop(
         self,
-        samples: NDArray[np.int16],
+        pcm: bytes,
         *,
         options: str | None = None,
         end: bool = False,
@@ -112,7 +124,7 @@ class Sequencer:
             index=self._next_hop,
             sequence_id=self._sequence_id,
             first_hop=self._first_hop,
-            samples=samples,
+            pcm=pcm,
             end_position=self._position,
             feedback=self._feedback,
             no_repeat_ngram_size=self._options.no_repeat_ngram_size,
@@ -121,4 +133,5 @@ class Sequencer:
             discard=discard,
         )
         self._next_hop += 1
+        self._feedback = None
         return hop

@@ -1,7 +1,7 @@
 """The HTTP side: routes, health, who may upgrade, and the sessions that are live.
 
-What is said on a websocket is `gateway.session`'s. Logs one line when a session starts and one
-when it ends, never audio, text or keys.
+What is said on a websocket is `gateway.session`'s. Logs one line when a session starts, ends or is
+refused, never audio, text or keys.
 """
 
 import asyncio
@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from gateway.admission import Admission
 from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
 from gateway.messages import cut
-from gateway.session import Session
+from gateway.refusal import Refusal, RefusalType, refuse
+from gateway.session import Session, Shared
 from gateway.settings import Settings
 from gateway.triton import Triton
 
@@ -29,7 +31,6 @@ WEBSOCKET_PATHS = (
     "/v1/websocket",
 )
 """Paths that clients in the field use. They all mean the same session."""
-RETRY_AFTER_S = 5
 STOP_TIMEOUT_S = 3.0
 """For all sessions to end when the server is told to stop; what is left then is cancelled."""
 
@@ -41,7 +42,8 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._triton: Triton
+        self._shared: Shared
+        self._admission = Admission(settings.max_partial_delay_s, settings.max_final_delay_s)
         self._stopping = asyncio.Event()
         self._all_left = asyncio.Event()
         self.sessions: set[str] = set()
@@ -58,9 +60,12 @@ class Gateway:
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """Hold the connection to Triton while the application runs."""
-        self._triton = Triton(self._settings.triton)
+        triton = Triton(self._settings.triton)
+        self._shared = Shared(
+            self._settings, triton, self._admission, self._hop_samples, self._stopping
+        )
         yield
-        await self._triton.close()
+        await triton.close()
 
     async def stop(self, _: web.Application | None = None) -> None:
         """Have every session send its open utterance's final and end, and wait for them."""
@@ -71,12 +76,18 @@ class Gateway:
                     await self._all_left.wait()
 
     async def report_health(self, _: web.Request) -> web.Response:
-        """`/healthz`: the process is alive."""
-        return web.json_response({"status": "ok", "streams": len(self.sessions)})
+        """`/healthz`: the process is alive, and how late the engine is."""
+        now = time.monotonic()
+        delays = {
+            "partial_delay_s": self._admission.partial_delay_s(now),
+            "final_delay_s": self._admission.final_delay_s(now),
+        }
+        rounded = {name: None if s is None else round(s, 3) for name, s in delays.items()}
+        return web.json_response({"status": "ok", "streams": len(self.sessions), **rounded})
 
     async def report_readiness(self, _: web.Request) -> web.Response:
         """`/readyz`: a stream would be served."""
-        reason = await self._triton.why_not_ready()
+        reason = await self._shared.triton.why_not_ready()
         if reason is None:
             return web.json_response({"ready": True})
         return web.json_response({"ready": False, "reason": reason}, status=503)
@@ -86,7 +97,8 @@ class Gateway:
         socket = Socket(self._settings.max_message_bytes)
         refusal = self._refusal(request, socket)
         if refusal is not None:
-            return refusal
+            logger.info("%s is refused: %s", request.remote, refusal.body["type"])
+            return _response(refusal)
         session_id = secrets.token_hex(4)
         self.sessions.add(session_id)
         try:
@@ -98,24 +110,30 @@ class Gateway:
                 self._all_left.set()
         return socket
 
-    def _refusal(self, request: web.Request, socket: Socket) -> web.Response | None:
+    def _refusal(self, request: web.Request, socket: Socket) -> Refusal | None:
         if not is_authorized(request.headers.get("Authorization"), self._settings.api_keys):
-            return _error(401, f"the API key is missing or unknown; {WHY_REFUSED}")
+            problem = f"the API key is missing or unknown; {WHY_REFUSED}"
+            return refuse(RefusalType.UNAUTHORIZED, problem)
         if not socket.can_prepare(request).ok:
-            return _error(426, "this path speaks websocket (RFC 6455)", {"Upgrade": "websocket"})
-        retry = {"Retry-After": str(RETRY_AFTER_S)}
+            return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
         if self._stopping.is_set():
-            return _error(503, "this server is stopping", retry)
-        if len(self.sessions) >= self._settings.max_streams:
-            return _error(503, f"all {self._settings.max_streams} streams are taken", retry)
+            return refuse(RefusalType.STOPPING, "this server is stopping")
+        most = self._settings.max_streams
+        if len(self.sessions) >= most:
+            return refuse(RefusalType.TOO_MANY_STREAMS, f"all {most} streams are taken")
+        if self._admission.is_overloaded(time.monotonic()):
+            return refuse(RefusalType.OVERLOADED, "the server is overloaded: words come late")
         return None
+
+    def _hop_samples(self, is_ahead: bool) -> int:
+        return self._settings.hop_samples(len(self.sessions), is_ahead)
 
     async def _serve(self, session_id: str, socket: Socket, request: web.Request) -> None:
         settings = self._settings
         connection = Connection(
             socket, request, send_timeout_s=settings.send_timeout_s, ping_s=settings.ping_s
         )
-        session = Session(connection, self._triton, settings, self._stopping)
+        session = Session(connection, self._shared)
         logger.info("session %s starts: %s", session_id, request.remote)
         started_at = time.monotonic()
         end: Close | None = None
@@ -145,11 +163,9 @@ def create_app(settings: Settings) -> web.Application:
 
 
 async def _report_unknown_path(request: web.Request) -> web.Response:
-    path = cut(request.path)
-    return _error(404, f"there is no {path}; a session is at {', '.join(WEBSOCKET_PATHS)}")
+    problem = f"there is no {cut(request.path)}; a session is at {', '.join(WEBSOCKET_PATHS)}"
+    return _response(refuse(RefusalType.NOT_FOUND, problem))
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response(
-        {"error": message, "body": {"message": message}}, status=status, headers=headers
-    )
+def _response(refusal: Refusal) -> web.Response:
+    return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)

@@ -8,8 +8,11 @@ session ends. No audio is looked at here and no order decided.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
+from gateway.admission import Admission
 from gateway.closing import ClientGone, Close, CloseCode, EngineUnavailable
 from gateway.connection import Connection
 from gateway.downlink import Downlink
@@ -23,11 +26,12 @@ from gateway.messages import (
     error_frame,
     parse_request,
 )
+from gateway.patience import Patience
 from gateway.protocol import SessionOptions, parse_metadata
 from gateway.settings import Settings
 from gateway.triton import Answer, Triton
 from gateway.uplink import Uplink
-from pipeline.audio import samples_to_s
+from pipeline.audio import SAMPLE_RATE, samples_to_s
 
 FINISH_GRACE_S = 0.1
 """Between `finished` and the close, for clients that close themselves."""
@@ -38,16 +42,28 @@ ENGINE_UNAVAILABLE = "the speech engine is unavailable; try again later"
 logger = logging.getLogger(__name__)
 
 
-class Session:
-    """Serves one client. `stopping` is set when the server shuts down."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sessions of the process share."""
 
-    def __init__(
-        self, connection: Connection, triton: Triton, settings: Settings, stopping: asyncio.Event
-    ) -> None:
+    settings: Settings
+    triton: Triton
+    admission: Admission
+    """Is told how late the answers come."""
+    hop_samples: Callable[[bool], int]
+    """How long a hop is now, of a stream that is ahead of real time or not."""
+    stopping: asyncio.Event
+    """Set when the server shuts down."""
+
+
+class Session:
+    """Serves one client."""
+
+    def __init__(self, connection: Connection, shared: Shared) -> None:
         self._connection = connection
-        self._triton = triton
-        self._settings = settings
-        self._stopping = stopping
+        self._shared = shared
+        self._settings = shared.settings
+        self._stopping = shared.stopping
         self._loop = asyncio.get_running_loop()
         self._audio_at = self._heard_at = self._loop.time()
         self._uplink: Uplink | None = None
@@ -114,11 +130,15 @@ class Session:
             raise Close(CloseCode.REFUSED, f"metadata: {error}") from None
 
     def _open(self, options: SessionOptions) -> Uplink:
-        settings = self._settings
+        shared = self._shared
         self._uplink = uplink = Uplink(
-            self._triton.open_stream(), options, settings.hop_samples, settings.max_hops_in_flight
+            shared.triton,
+            options,
+            shared.admission.open(options.stream.partials),
+            shared.hop_samples,
+            int(self._settings.max_audio_in_flight_s * SAMPLE_RATE),
         )
-        downlink = Downlink(uplink.sequencer, uplink.in_flight, options.timing_info)
+        downlink = Downlink(uplink.in_flight, options.timing_info)
         self._tasks.create_task(self._relay(uplink, downlink), name="session-relay")
         return uplink
 
@@ -171,6 +191,7 @@ class Session:
     async def _stop_when_told(self) -> NoReturn:
         await self._stopping.wait()
         if self._uplink is not None:
+            self._uplink.hurry()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self._uplink.end()
@@ -178,22 +199,25 @@ class Session:
         raise Close(CloseCode.RESTART)
 
     async def _relay(self, uplink: Uplink, downlink: Downlink) -> NoReturn:
-        while True:
-            answer = await self._next_answer(uplink)
-            for frame in downlink.frames(answer):
-                await self._connection.send(frame)
-            if uplink.in_flight.get(answer.hop) is not None:
-                await uplink.in_flight.leave(answer.hop)
+        patience = Patience()
+        try:
+            while True:
+                answer = await self._next_answer(uplink, patience)
+                for frame in downlink.frames(answer):
+                    await self._connection.send(frame)
+                if uplink.in_flight.get(answer.hop) is not None:
+                    uplink.in_flight.leave(answer.hop)
+        finally:
+            patience.close()
 
-    async def _next_answer(self, uplink: Uplink) -> Answer:
-        patience_s = self._settings.answer_timeout_s
+    async def _next_answer(self, uplink: Uplink, patience: Patience) -> Answer:
+        limit_s = self._settings.answer_timeout_s
         while True:
             try:
-                async with asyncio.timeout(patience_s):
-                    return await uplink.stream.receive()
+                return await patience.wait(uplink.stream.receive(), self._loop.time() + limit_s)
             except TimeoutError:
-                if uplink.in_flight.longest_wait_s() >= patience_s:
-                    raise EngineUnavailable(f"no answer for {patience_s:g} s") from None
+                if uplink.in_flight.longest_wait_s() >= limit_s:
+                    raise EngineUnavailable(f"no answer for {limit_s:g} s") from None
 
 
 def _end_of(group: BaseExceptionGroup[BaseException]) -> Close:

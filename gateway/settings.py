@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.hops import hop_ms_for
 from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, ms_to_samples
 
 PREFIX = "GATEWAY_"
+AUTO = "auto"
 
 
 class SettingsError(ValueError):
@@ -30,8 +32,12 @@ class Settings:
     """Keys that clients may use; empty lets everybody in."""
     max_streams: int = 64
     """Sessions at a time; more are refused before the upgrade."""
-    hop_ms: int = 128
-    """Audio of one Triton request: fewer requests against less delay."""
+    max_partial_delay_s: float = 2
+    """No new session while partials come later than this."""
+    max_final_delay_s: float = 2
+    """No new session while finals come later than this."""
+    hop_ms: int | None = None
+    """Audio of one Triton request: fewer requests against less delay. None: by the load."""
     max_message_bytes: int = 8 * 2**20
     metadata_timeout_s: float = 60
     """How long a connection may be open without its metadata."""
@@ -43,15 +49,14 @@ class Settings:
     """How long a client may let a message lie before it counts as not reading."""
     answer_timeout_s: float = 60
     """How long Triton may answer none of a session's hops."""
-    max_hops_in_flight: int = 64
-    """Hops of a session from the oldest unanswered one to the newest; its socket is not read while
-    there are that many."""
+    max_audio_in_flight_s: float = 8
+    """Audio of a session from its oldest unanswered hop to the newest; its socket is not read while
+    it is that much."""
     ping_s: float = 20
 
-    @property
-    def hop_samples(self) -> int:
-        """`hop_ms` in samples."""
-        return ms_to_samples(self.hop_ms)
+    def hop_samples(self, streams: int, is_ahead: bool) -> int:
+        """How long a hop is while so many streams are served. `is_ahead`: of real time."""
+        return ms_to_samples(self.hop_ms or hop_ms_for(streams, is_ahead))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -134,7 +139,9 @@ _MAX_HOP_MS = MAX_HOP_SAMPLES // ms_to_samples(VAD_FRAME_MS) * VAD_FRAME_MS
 _DAY_S = 86_400
 
 
-def _hop_ms(text: str) -> int:
+def _hop_ms(text: str) -> int | None:
+    if text == AUTO:
+        return None
     value = int(text)
     _require(0 < value <= _MAX_HOP_MS and value % VAD_FRAME_MS == 0)
     return value
@@ -146,8 +153,11 @@ _READERS: Mapping[str, _Reader] = {
     "triton": _Reader(_address, "accepted is HOST:PORT of Triton's gRPC endpoint"),
     "api_keys": _Reader(_keys, "accepted are keys with commas between them; empty for no keys"),
     "max_streams": _integer(1, 100_000),
+    "max_partial_delay_s": _seconds(_DAY_S),
+    "max_final_delay_s": _seconds(_DAY_S),
     "hop_ms": _Reader(
-        _hop_ms, f"accepted is a multiple of {VAD_FRAME_MS} from {VAD_FRAME_MS} to {_MAX_HOP_MS}"
+        _hop_ms,
+        f"accepted is {AUTO} or a multiple of {VAD_FRAME_MS} from {VAD_FRAME_MS} to {_MAX_HOP_MS}",
     ),
     "max_message_bytes": _integer(1024, 2**30, " (bytes)"),
     "metadata_timeout_s": _seconds(_DAY_S),
@@ -155,6 +165,6 @@ _READERS: Mapping[str, _Reader] = {
     "idle_flush_s": _seconds(100),
     "send_timeout_s": _seconds(_DAY_S),
     "answer_timeout_s": _seconds(_DAY_S),
-    "max_hops_in_flight": _integer(2, 10_000),
+    "max_audio_in_flight_s": _seconds(600),
     "ping_s": _seconds(_DAY_S),
 }

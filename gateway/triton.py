@@ -7,7 +7,11 @@ id of errors, so the stream is spoken in protobuf messages.
 """
 
 import asyncio
+import contextlib
+import json
 import struct
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -16,6 +20,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from gateway.closing import EngineUnavailable
+from gateway.messages import Frame
 from gateway.sequence import Hop
 from pipeline.contract import (
     AUDIO,
@@ -29,6 +34,8 @@ from pipeline.contract import (
 )
 
 HEALTH_TIMEOUT_S = 2.0
+WRITE_TIMEOUT_S = 1.0
+"""How long a stream that is closed may take to write its last hop, perhaps its END."""
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.enable_http_proxy", 0),  # Triton is next door, whatever proxy leads out
     ("grpc.initial_reconnect_backoff_ms", 200),
@@ -39,11 +46,13 @@ _STRING_LENGTH = struct.Struct("<I")  # in front of each element of a BYTES tens
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Triton's one answer to a hop. All None: the hop yielded no window."""
+    """Triton's one answer to a hop. Transcript and feedback None: the hop yielded no window."""
 
     hop: int
-    transcript: str | None = None
-    """The wire's transcription message, JSON; None too for a window that nobody asked for."""
+    arrived_at: float
+    """Monotonic time in seconds."""
+    transcript: Frame | None = None
+    """The wire's transcription message; None too for a window that nobody asked for."""
     feedback: str | None = None
     error: str | None = None
 
@@ -73,31 +82,39 @@ class Triton:
             return f"Triton at {self._address} cannot be reached: {error.message()}"
         return None
 
-    def open_stream(self) -> "TritonStream":
-        """A new stream; whether Triton is there shows with its first use."""
-        return TritonStream(self._stub.ModelStreamInfer())
+    def open_stream(self, hear: Callable[[Answer], None] = lambda _: None) -> "TritonStream":
+        """A new stream; whether Triton is there shows with its first use.
+
+        `hear` is called with each answer when it arrives, however much later it is received.
+        """
+        return TritonStream(self._stub.ModelStreamInfer(), hear)
 
 
 class TritonStream:
     """One session's stream. Cancelling whoever waits in it does not break it; `close` does."""
 
-    def __init__(self, call: grpc.aio.StreamStreamCall) -> None:
+    def __init__(self, call: grpc.aio.StreamStreamCall, hear: Callable[[Answer], None]) -> None:
         self._call = call
+        self._hear = hear
+        self._hops: asyncio.Queue[Hop] = asyncio.Queue(maxsize=1)
         self._answers: asyncio.Queue[Answer | EngineUnavailable] = asyncio.Queue()
-        self._reading = asyncio.create_task(self._read(), name="triton-stream")
-        self._writing: asyncio.Task[None] | None = None
+        self._broken: EngineUnavailable | None = None
+        # A cancelled read or write would cancel the whole call, and no END could follow any more.
+        # So whoever sends and receives waits for these two, which live as long as the stream.
+        self._tasks = (
+            asyncio.create_task(self._read(), name="triton-read"),
+            asyncio.create_task(self._write(), name="triton-write"),
+        )
 
     async def send(self, hop: Hop) -> None:
         """Send a hop; waits while Triton takes no more.
 
         Raises:
-            EngineUnavailable: the stream is broken.
+            EngineUnavailable: the stream is known to be broken. Else `receive` will say so.
         """
-        if self._writing is not None:
-            await asyncio.shield(self._writing)
-        # A cancelled write would cancel the whole call, and no END could follow any more.
-        self._writing = asyncio.create_task(self._write(hop), name="triton-write")
-        await asyncio.shield(self._writing)
+        if self._broken is not None:
+            raise self._broken
+        await self._hops.put(hop)
 
     async def receive(self) -> Answer:
         """The next answer, in Triton's order.
@@ -112,48 +129,78 @@ class TritonStream:
         return answer
 
     async def close(self) -> None:
-        """End the stream; Triton drops what it has not answered."""
-        self._call.cancel()
-        tasks = [task for task in (self._reading, self._writing) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _write(self, hop: Hop) -> None:
+        """End the stream once all hops are written; Triton drops what it has not answered."""
         try:
-            await self._call.write(_request(hop))
-        except grpc.aio.AioRpcError as error:
-            raise EngineUnavailable(f"a hop could not be sent: {error.details()}") from error
-        except asyncio.InvalidStateError:
-            raise await self._reading from None  # the call is over, and the reader knows why
+            if self._broken is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WRITE_TIMEOUT_S):
+                        await self._hops.join()
+        finally:
+            self._call.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _read(self) -> EngineUnavailable:
-        """Take in answers until the stream breaks; why it broke."""
+    async def _write(self) -> None:
+        """Send hops until the stream breaks."""
+        try:
+            while True:
+                await self._call.write(_request(await self._hops.get()))
+                self._hops.task_done()
+        except grpc.aio.AioRpcError as error:
+            self._break(f"a hop could not be sent: {error.details()}")
+        except asyncio.InvalidStateError:
+            pass  # the call is over, and the reader knows why
+
+    async def _read(self) -> None:
+        """Take in answers until the stream breaks."""
         try:
             while (response := await self._call.read()) is not grpc.aio.EOF:
-                self._answers.put_nowait(_answer(response))
-            problem = EngineUnavailable("Triton has ended the stream")
+                answer = _answer(response)
+                self._hear(answer)
+                self._answers.put_nowait(answer)
+            self._break("Triton has ended the stream")
         except grpc.aio.AioRpcError as error:
-            problem = EngineUnavailable(error.details())
+            self._break(error.details())
         except EngineUnavailable as error:
-            problem = error
-        self._answers.put_nowait(problem)
-        return problem
+            self._break(str(error))
+        except ValueError as error:
+            self._break(f"an answer cannot be read: {error}")
+
+    def _break(self, why: str) -> None:
+        if self._broken is None:
+            self._broken = EngineUnavailable(why)
+            self._answers.put_nowait(self._broken)
 
 
-def _request(hop: Hop) -> service_pb2.ModelInferRequest:
-    request = service_pb2.ModelInferRequest(model_name=ENSEMBLE, id=str(hop.index))
+def _template() -> service_pb2.ModelInferRequest:
+    """What all requests have in common."""
+    request = service_pb2.ModelInferRequest(model_name=ENSEMBLE)
+    request.parameters["triton_enable_empty_final_response"].bool_param = True
     tensor = request.inputs.add()
     tensor.name = AUDIO.name
     tensor.datatype = AUDIO.data_type.removeprefix("TYPE_")
-    tensor.shape.extend([1, len(hop.samples)])
-    request.raw_input_contents.append(hop.samples.tobytes())
+    return request
+
+
+_TEMPLATE = _template()
+
+
+def _request(hop: Hop) -> service_pb2.ModelInferRequest:
+    """The request. What is not set is false, or nothing new."""
+    request = service_pb2.ModelInferRequest()
+    request.CopyFrom(_TEMPLATE)
+    request.id = str(hop.index)
+    request.inputs[0].shape.extend((1, hop.samples))
+    request.raw_input_contents.append(hop.pcm)
     parameters = request.parameters
-    parameters["triton_enable_empty_final_response"].bool_param = True
     parameters["sequence_id"].int64_param = hop.sequence_id
-    parameters["sequence_start"].bool_param = hop.start
-    parameters["sequence_end"].bool_param = hop.end
-    parameters[FEEDBACK_PARAMETER].string_param = hop.feedback
+    if hop.start:
+        parameters["sequence_start"].bool_param = True
+    if hop.end:
+        parameters["sequence_end"].bool_param = True
+    if hop.feedback is not None:
+        parameters[FEEDBACK_PARAMETER].string_param = hop.feedback
     if hop.options is not None:
         parameters[OPTIONS_PARAMETER].string_param = hop.options
     if hop.discard:
@@ -164,13 +211,17 @@ def _request(hop: Hop) -> service_pb2.ModelInferRequest:
 
 
 def _answer(response: service_pb2.ModelStreamInferResponse) -> Answer:
-    inner = response.infer_response
+    inner, now = response.infer_response, time.monotonic()
     if not inner.id:
         raise EngineUnavailable(response.error_message or "Triton's answer belongs to no hop")
     if response.error_message:
-        return Answer(int(inner.id), error=response.error_message)
+        return Answer(int(inner.id), now, error=response.error_message)
+    if not inner.outputs:
+        return Answer(int(inner.id), now)
     texts = {
         output.name: raw[_STRING_LENGTH.size :].decode()
         for output, raw in zip(inner.outputs, inner.raw_output_contents, strict=True)
     }
-    return Answer(int(inner.id), texts.get(TRANSCRIPT.name) or None, texts.get(FEEDBACK.name))
+    transcript = texts.get(TRANSCRIPT.name)
+    message = json.loads(transcript) if transcript else None
+    return Answer(int(inner.id), now, message, texts.get(FEEDBACK.name))

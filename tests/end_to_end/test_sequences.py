@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 import pytest
 from aiohttp import web
 
@@ -61,8 +60,7 @@ async def refusal(server: RealServer, sequence_id: int) -> str | None:
     triton = Triton(server.settings.gateway.triton)
     stream = triton.open_stream()
     try:
-        nothing = np.empty(0, np.int16)
-        await stream.send(Hop(0, sequence_id, 0, nothing, 0, ""))
+        await stream.send(Hop(0, sequence_id, 0, b"", 0, ""))
         return (await stream.receive()).error
     finally:
         await stream.close()

@@ -1,9 +1,9 @@
 """A small Triton: a real gRPC server whose ensemble is a toy recogniser.
 
 It takes what `gateway.triton` sends, over a real socket. Silence is a hop of nothing but zeros,
-everything else is speech; a hop of silence, or END, closes the open utterance. An utterance's text
-is the number of its samples and their checksum, so a test can tell whose audio was heard, and that
-none was lost. Faults are switched on by setting the attributes.
+every other audio is speech; a hop of silence, or END, closes the open utterance. An utterance's
+text is the number of its samples and their checksum, so a test can tell whose audio was heard, and
+that none was lost. Faults are switched on by setting the attributes.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Sequence:
         is_speech = any(audio)
         if is_speech:
             self.audio += audio
-        if not self.audio or discard:
+        if not self.audio or discard or not (audio or end):
             return None
         if end or not is_speech:
             return self._final()
@@ -124,6 +124,8 @@ class FakeTriton:
     """Take hops and answer none."""
     breaks_at: int | None = None
     """Break the stream when the hop of this index comes."""
+    garbled: bool = False
+    """Answer what is no JSON."""
     padding: str = ""
     """Makes every message longer."""
     empty: bool = False
@@ -221,7 +223,8 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         response.parameters["triton_final_response"].bool_param = True
         if reply is not None:
             message, feedback = reply
-            _add_text(response, TRANSCRIPT.name, json.dumps(message))
+            text = "{broken" if self._fake.garbled else json.dumps(message)
+            _add_text(response, TRANSCRIPT.name, text)
             _add_text(response, FEEDBACK.name, feedback)
         return pb.ModelStreamInferResponse(infer_response=response)
 
@@ -240,8 +243,8 @@ def _seen(request: Any) -> SeenHop:
         index=int(request.id),
         sequence_id=parameters.pop("sequence_id"),
         samples=len(samples),
-        start=parameters.pop("sequence_start"),
-        end=parameters.pop("sequence_end"),
+        start=parameters.pop("sequence_start", False),
+        end=parameters.pop("sequence_end", False),
         parameters=parameters,
     )
 

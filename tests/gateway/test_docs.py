@@ -1,5 +1,6 @@
-"""docs/protocol.md says what the code does."""
+"""docs/protocol.md and the settings in docs/architecture.md say what the code does."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from gateway.audio import AudioFormat
 from gateway.closing import CloseCode
 from gateway.legacy import LEGACY_GROUPS
 from gateway.protocol import OPTION_OF, Metadata
+from gateway.refusal import RefusalType
 from gateway.server import WEBSOCKET_PATHS
+from gateway.settings import Settings
 from pipeline.options import StreamOptions
 
-TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "protocol.md").read_text()
 DEFAULTS: dict[str, Any] = {
     **{path: StreamOptions.model_fields[option].default for path, option in OPTION_OF.items()},
     "streaming_params.encoding": AudioFormat().encoding,
@@ -43,3 +47,19 @@ def test_every_older_spelling_path_and_close_code_stands_there() -> None:
     for path in WEBSOCKET_PATHS:
         assert path in TEXT
     assert all(f"| {code} |" in TEXT for code in map(int, CloseCode))
+
+
+@pytest.mark.parametrize("kind", RefusalType)
+def test_every_refusal_stands_there_with_its_status(kind: RefusalType) -> None:
+    assert f"\n| {kind.status} | `{kind.wire_name}` |" in TEXT
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
+def test_every_setting_is_listed(field: dataclasses.Field[object]) -> None:
+    variable = f"GATEWAY_{field.name.upper()}"
+    listed = [
+        line
+        for line in (DOCS / "architecture.md").read_text().splitlines()
+        if line.startswith("| `GATEWAY_") and f"`{variable}`" in line
+    ]
+    assert len(listed) == 1

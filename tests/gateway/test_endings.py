@@ -14,6 +14,7 @@ from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton, text_of
 from tests.gateway.support import (
     END_AUDIO,
+    HOP_MS,
     HOP_SAMPLES,
     Server,
     errors,
@@ -201,7 +202,7 @@ async def test_reading_stops_while_too_many_hops_are_unanswered(
     serve: Serve, triton: FakeTriton
 ) -> None:
     triton.silent = True
-    async with serve(max_hops_in_flight=4) as server:
+    async with serve(max_audio_in_flight_s=4 * HOP_MS / 1000) as server:
         client = await raw_client(server)
         await client.send(tone(20 * HOP_SAMPLES).tobytes())
         await asyncio.sleep(0.1)
@@ -314,6 +315,60 @@ async def test_shutdown_does_not_wait_for_an_engine_that_hangs(
             await asyncio.sleep(0.005)
     await receive_all(client)
     assert client.close_code == 1012
+
+
+@pytest.fixture
+def patient_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has END wait for the answers to the hops before it as long as anything lets it."""
+    monkeypatch.setattr("gateway.uplink.ANSWERS_TIMEOUT_S", 60)
+
+
+async def test_an_engine_that_is_late_does_not_keep_the_end_back(
+    server: Server, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.uplink.ANSWERS_TIMEOUT_S", 0.02)
+    triton.delay_s = lambda hop: 0.5 if hop.index == 1 else 0
+    audio = tone(2 * HOP_SAMPLES).tobytes()
+    (final,) = finals(await transcribe(server, audio, json.loads(PARTIALS)))
+    assert final["transcript"] == text_of(audio)
+    assert [hop.parameters.get("feedback") for hop in triton.hops] == ["", None, "feedback 0"]
+
+
+@pytest.mark.usefixtures("patient_end")
+async def test_a_server_that_stops_does_not_wait_for_answers_before_the_end(
+    serve: Serve, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda hop: 0 if hop.end else 1
+    audio = tone(HOP_SAMPLES).tobytes()
+    async with serve() as server:
+        ending, talking = await raw_client(server), await raw_client(server)
+        await send_all(ending, audio)
+        await ending.send(END_AUDIO)
+        await send_all(talking, audio)
+        while len(triton.hops) < 2:
+            await asyncio.sleep(0.005)
+        assert not any(hop.end for hop in triton.hops)
+        stopping = asyncio.create_task(server.gateway.stop())
+        async with asyncio.timeout(0.5):
+            while not all(hop.end for hop in triton.hops[2:]) or len(triton.hops) < 4:
+                await asyncio.sleep(0.005)
+        await stopping
+    for client in (ending, talking):
+        assert [f["transcript"] for f in finals(await receive_all(client))] == [text_of(audio)]
+
+
+@pytest.mark.usefixtures("patient_end")
+async def test_a_client_that_vanishes_while_the_end_waits_leaves_nothing(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda hop: 0 if hop.end else 30
+    client = await raw_client(server)
+    await send_all(client, tone(HOP_SAMPLES).tobytes())
+    await client.send(END_AUDIO)
+    assert json.loads(await client.recv())["type"] == "end_audio"
+    client.transport.abort()
+    await server.leaves_nothing(triton)
+    assert triton.hops[-1].parameters["discard"] is True
 
 
 @pytest.mark.usefixtures("impatient")

@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from gateway.admission import ENOUGH
+from pipeline.audio import SAMPLE_RATE, ms_to_samples
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton
-from tests.gateway.support import END_AUDIO, Server, receive_all
+from tests.gateway.support import END_AUDIO, HOP_SAMPLES, Server, receive_all, send_all, tone
+
+PARTIALS = '{"streaming_params": {"enable_partial_transcripts": true}}'
 
 
 async def get(server: Server, path: str) -> tuple[int, Any]:
@@ -49,6 +54,8 @@ async def test_every_path_leads_to_a_session(server: Server, path: str) -> None:
 
 async def test_other_paths_are_not_found(server: Server) -> None:
     assert (await refusal(server, path="/ws")).response.status_code == 404
+    _, body = await get(server, "/ws")
+    assert body["type"] == "not_found"
 
 
 @pytest.mark.parametrize("path", ["/", "/ws", "/environments//websocket", "/" + "x" * 2000])
@@ -74,7 +81,10 @@ async def test_an_unknown_key_gets_401_and_no_socket(serve: Serve, headers: dict
     async with serve(api_keys=("one",)) as server:
         refused = await refusal(server, additional_headers=headers)
         assert refused.response.status_code == 401
-        assert "Authorization: Api-Key KEY" in json.loads(refused.response.body or b"")["error"]
+        body = json.loads(refused.response.body or b"")
+        assert "Authorization: Api-Key KEY" in body["error"]
+        assert body["type"] == "unauthorized"
+        assert "retry_after_s" not in body
 
 
 async def test_one_stream_too_many_is_refused_and_the_others_go_on(serve: Serve) -> None:
@@ -82,8 +92,10 @@ async def test_one_stream_too_many_is_refused_and_the_others_go_on(serve: Serve)
         async with server.connect() as client:
             refused = await refusal(server)
             assert refused.response.status_code == 503
-            assert int(refused.response.headers["Retry-After"]) > 0
-            assert "all 1 streams" in json.loads(refused.response.body or b"")["error"]
+            body = json.loads(refused.response.body or b"")
+            assert body["retry_after_s"] == int(refused.response.headers["Retry-After"]) > 0
+            assert body["type"] == "too_many_streams"
+            assert "all 1 streams" in body["error"] == body["body"]["message"]
             await client.send("{}")
             await client.send(END_AUDIO)
             assert len(await receive_all(client)) == 2
@@ -94,15 +106,89 @@ async def test_one_stream_too_many_is_refused_and_the_others_go_on(serve: Serve)
             pass
 
 
+async def test_a_server_whose_words_come_late_refuses_new_streams_and_serves_the_others(
+    serve: Serve, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda _: 0.1
+    async with serve(max_partial_delay_s=0.05) as server:
+        async with server.connect() as client, server.connect():
+            await client.send(PARTIALS)
+            await send_all(client, tone(ENOUGH * HOP_SAMPLES).tobytes())
+            for _ in range(ENOUGH):
+                await client.recv()
+            refused = await refusal(server)
+            assert refused.response.status_code == 503
+            body = json.loads(refused.response.body or b"")
+            assert body["type"] == "overloaded"
+            assert body["retry_after_s"] == int(refused.response.headers["Retry-After"])
+            _, health = await get(server, "/healthz")
+            assert 0.1 <= health["partial_delay_s"] < 1
+            await client.send(END_AUDIO)
+            assert len(await receive_all(client)) == 3
+            assert client.close_code == 1000
+        await server.leaves_nothing(triton)
+
+
+async def test_a_server_whose_engine_hangs_refuses_new_streams(
+    serve: Serve, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.uplink.DISCARD_TIMEOUT_S", 0.05)
+    triton.silent = True
+    async with serve(max_final_delay_s=0.05) as server, AsyncExitStack() as clients:
+        for _ in range(ENOUGH):
+            client = await clients.enter_async_context(server.connect())
+            await client.send("{}")
+            await client.send(tone(HOP_SAMPLES).tobytes())
+        async with asyncio.timeout(5):
+            while len(triton.hops) < ENOUGH:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.06)
+        refused = await refusal(server)
+        assert json.loads(refused.response.body or b"")["type"] == "overloaded"
+
+
+async def test_a_server_that_stops_says_so(serve: Serve, triton: FakeTriton) -> None:
+    triton.delay_s = lambda _: 0.3
+    async with serve() as server, server.connect() as client:
+        await client.send("{}")
+        await client.send(tone(HOP_SAMPLES).tobytes())
+        while not triton.hops:
+            await asyncio.sleep(0.005)
+        stopping = asyncio.create_task(server.gateway.stop())
+        refused = await refusal(server)
+        assert json.loads(refused.response.body or b"")["type"] == "stopping"
+        await stopping
+
+
+async def test_hops_grow_with_the_number_of_streams(serve: Serve, triton: FakeTriton) -> None:
+    async with serve(hop_ms=None) as server, AsyncExitStack() as clients:
+        talking = await clients.enter_async_context(server.connect())
+        await talking.send("{}")
+        audio = tone(ms_to_samples(256))
+        for round_, others in enumerate((0, 2, 2, 8), start=1):
+            for _ in range(others):
+                await clients.enter_async_context(server.connect())
+            await talking.send(audio.tobytes())
+            async with asyncio.timeout(5):
+                while sum(hop.samples for hop in triton.hops) < round_ * len(audio):
+                    await asyncio.sleep(0.005)
+        await talking.send(END_AUDIO)
+        await receive_all(talking)
+    hops_ms = [1000 * hop.samples // SAMPLE_RATE for hop in triton.hops]
+    assert hops_ms == [32] * 8 + [64] * 4 + [128] * 2 + [256] + [0]
+
+
 async def test_a_plain_request_is_told_to_upgrade(server: Server) -> None:
     status, body = await get(server, "/websocket")
     assert status == 426
     assert "websocket" in body["error"]
+    assert body["type"] == "upgrade_required"
 
 
 async def test_the_process_is_alive_without_triton(server: Server, triton: FakeTriton) -> None:
     await triton.stop()
-    assert await get(server, "/healthz") == (200, {"status": "ok", "streams": 0})
+    health = {"status": "ok", "streams": 0, "partial_delay_s": None, "final_delay_s": None}
+    assert await get(server, "/healthz") == (200, health)
 
 
 async def test_ready_when_triton_and_the_ensemble_are(server: Server) -> None:

@@ -97,6 +97,51 @@ async def test_feedback_goes_back_with_the_next_hop(server: Server, triton: Fake
     ]
 
 
+async def test_feedback_is_sent_once_and_the_first_hop_says_that_it_will_be(
+    server: Server, triton: FakeTriton
+) -> None:
+    async with server.connect() as client:
+        await client.send("{}")
+        await client.send(speech(1).tobytes())
+        await client.recv()
+        await client.send(silence(2 * HOP_SAMPLES).tobytes())
+        await client.send(END_AUDIO)
+        await receive_all(client)
+    said = [hop.parameters.get("feedback") for hop in triton.hops]
+    assert said == ["", None, None, None, "feedback 3", None, None]
+
+
+async def test_what_the_answers_say_is_heard_before_the_end(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda hop: 0 if hop.end else 0.1
+    frames = await transcribe(server, tone(3 * HOP_SAMPLES).tobytes(), PARTIALS)
+    assert len(finals(frames)) == 1
+    said = [(hop.samples, hop.end, hop.parameters.get("feedback")) for hop in triton.hops]
+    assert said[0] == (HOP_SAMPLES, False, "")
+    assert said[1:3] == [(HOP_SAMPLES, False, None)] * 2
+    assert said[3:] == [(0, False, "feedback 2"), (0, True, None)]
+
+
+async def test_nothing_is_said_twice_before_the_end(server: Server, triton: FakeTriton) -> None:
+    await transcribe(server, tone(2 * HOP_SAMPLES).tobytes())
+    assert [hop.parameters.get("feedback") for hop in triton.hops] == ["", None, None]
+
+
+async def test_partials_go_to_the_client_while_the_end_waits_for_them(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.delay_s = lambda hop: 0.1 * hop.index
+    async with server.connect() as client:
+        await client.send(json.dumps(PARTIALS))
+        await client.send(tone(3 * HOP_SAMPLES).tobytes())
+        await client.send(END_AUDIO)
+        told = [json.loads(await client.recv())["type"] for _ in range(3)]
+        assert sorted(told) == ["end_audio", "transcription", "transcription"]
+        assert not triton.hops[-1].end
+        await receive_all(client)
+
+
 async def test_options_go_with_the_first_hop_and_ngram_size_with_every_hop(
     server: Server, triton: FakeTriton
 ) -> None:

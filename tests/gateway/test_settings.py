@@ -2,7 +2,9 @@
 
 import pytest
 
+from gateway.hops import hop_ms_for
 from gateway.settings import Settings, SettingsError, unknown_variables
+from pipeline.audio import ms_to_samples
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -17,6 +19,8 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_TRITON": "triton:8001",
             "GATEWAY_API_KEYS": "one, two",
             "GATEWAY_MAX_STREAMS": "3",
+            "GATEWAY_MAX_PARTIAL_DELAY_S": "1.25",
+            "GATEWAY_MAX_FINAL_DELAY_S": "0.75",
             "GATEWAY_HOP_MS": "256",
             "GATEWAY_MAX_MESSAGE_BYTES": "65536",
             "GATEWAY_METADATA_TIMEOUT_S": "1.5",
@@ -24,7 +28,7 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_IDLE_FLUSH_S": "2",
             "GATEWAY_SEND_TIMEOUT_S": "3",
             "GATEWAY_ANSWER_TIMEOUT_S": "4",
-            "GATEWAY_MAX_HOPS_IN_FLIGHT": "5",
+            "GATEWAY_MAX_AUDIO_IN_FLIGHT_S": "5",
             "GATEWAY_PING_S": "6",
         }
     )
@@ -34,6 +38,8 @@ def test_every_setting_is_read() -> None:
         triton="triton:8001",
         api_keys=("one", "two"),
         max_streams=3,
+        max_partial_delay_s=1.25,
+        max_final_delay_s=0.75,
         hop_ms=256,
         max_message_bytes=65536,
         metadata_timeout_s=1.5,
@@ -41,10 +47,11 @@ def test_every_setting_is_read() -> None:
         idle_flush_s=2,
         send_timeout_s=3,
         answer_timeout_s=4,
-        max_hops_in_flight=5,
+        max_audio_in_flight_s=5,
         ping_s=6,
     )
-    assert settings.hop_samples == 4096
+    assert settings.hop_samples(streams=1, is_ahead=False) == 4096
+    assert settings.hop_samples(streams=99, is_ahead=True) == 4096
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,9 @@ def test_every_setting_is_read() -> None:
         ("GATEWAY_TRITON", "triton", "HOST:PORT"),
         ("GATEWAY_TRITON", "grpc://triton:8001", "HOST:PORT"),
         ("GATEWAY_MAX_STREAMS", "0", "an integer from 1"),
-        ("GATEWAY_HOP_MS", "100", "a multiple of 32 from 32 to 1984"),
+        ("GATEWAY_HOP_MS", "100", "auto or a multiple of 32 from 32 to 1984"),
+        ("GATEWAY_HOP_MS", "automatic", "auto or a multiple"),
+        ("GATEWAY_MAX_FINAL_DELAY_S", "0", "a number above 0"),
         ("GATEWAY_HOP_MS", "0", "a multiple of 32"),
         ("GATEWAY_HOP_MS", "2016", "a multiple of 32"),
         ("GATEWAY_MAX_MESSAGE_BYTES", "8MB", "an integer"),
@@ -72,6 +81,14 @@ def test_a_bad_value_is_named_in_one_line(variable: str, value: str, accepted: s
     assert "\n" not in text
     assert text.startswith(f"{variable}={value!r}")
     assert accepted in text
+
+
+@pytest.mark.parametrize("environment", [{}, {"GATEWAY_HOP_MS": "auto"}])
+def test_hops_follow_the_load_unless_their_size_is_set(environment: dict[str, str]) -> None:
+    settings = Settings.from_environment(environment)
+    for streams, is_ahead in [(1, False), (20, False), (1, True)]:
+        expected = ms_to_samples(hop_ms_for(streams, is_ahead))
+        assert settings.hop_samples(streams, is_ahead) == expected
 
 
 def test_keys_are_never_shown() -> None:

@@ -1,13 +1,14 @@
 """The Triton client against a real gRPC server."""
 
 import asyncio
+import socket
+import time
 
-import numpy as np
 import pytest
 
 from gateway.closing import EngineUnavailable
 from gateway.sequence import Hop, Sequencer
-from gateway.triton import Triton
+from gateway.triton import Answer, Triton
 from pipeline.options import StreamOptions
 from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.support import HOP_SAMPLES, tone
@@ -19,7 +20,7 @@ def sequencer() -> Sequencer:
 
 
 def hops(sequencer: Sequencer, count: int) -> list[Hop]:
-    return [sequencer.audio(tone(HOP_SAMPLES, seed)) for seed in range(count)]
+    return [sequencer.audio(tone(HOP_SAMPLES, seed).tobytes()) for seed in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,87 @@ async def test_each_hop_gets_its_answer(triton: FakeTriton, sequencer: Sequencer
     await client.close()
 
 
+async def test_an_answer_is_heard_when_it_arrives_and_kept_until_it_is_received(
+    triton: FakeTriton, sequencer: Sequencer
+) -> None:
+    client = Triton(triton.address)
+    heard: asyncio.Queue[Answer] = asyncio.Queue()
+    stream = client.open_stream(heard.put_nowait)
+    for hop in [*hops(sequencer, 1), sequencer.end()]:
+        await stream.send(hop)
+    arrived = [await asyncio.wait_for(heard.get(), 1) for _ in range(2)]
+    assert arrived == [await stream.receive() for _ in range(2)]
+    assert arrived[0].arrived_at <= arrived[1].arrived_at <= time.monotonic()
+    await stream.close()
+    await client.close()
+
+
+async def test_an_answer_that_cannot_be_read_breaks_the_stream(
+    triton: FakeTriton, sequencer: Sequencer
+) -> None:
+    triton.garbled = True
+    client = Triton(triton.address)
+    stream = client.open_stream()
+    for hop in [*hops(sequencer, 1), sequencer.end()]:
+        await stream.send(hop)
+    await stream.receive()
+    with pytest.raises(EngineUnavailable, match="cannot be read"):
+        await stream.receive()
+    await stream.close()
+    await client.close()
+
+
+async def test_a_sender_waits_while_triton_takes_no_more(
+    triton: FakeTriton, sequencer: Sequencer
+) -> None:
+    await triton.stop()
+    client = Triton(triton.address)
+    stream = client.open_stream()
+    sending = [asyncio.create_task(stream.send(hop)) for hop in hops(sequencer, 4)]
+    await asyncio.sleep(0)
+    assert sum(task.done() for task in sending) == 1
+    await stream.close()
+    for task in sending:
+        task.cancel()
+    await asyncio.gather(*sending, return_exceptions=True)
+    await client.close()
+
+
+async def test_a_stream_that_is_closed_writes_its_end_first(
+    triton: FakeTriton, sequencer: Sequencer
+) -> None:
+    client = Triton(triton.address)
+    stream = client.open_stream()
+    await stream.send(sequencer.audio(tone(10).tobytes()))
+    await stream.receive()
+    await stream.send(sequencer.end())
+    await stream.close()
+    async with asyncio.timeout(5):
+        while triton.sequences:
+            await asyncio.sleep(0.005)
+    await client.close()
+
+
+async def test_a_stream_that_nobody_takes_hops_from_is_closed_all_the_same(
+    triton: FakeTriton, sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.triton.WRITE_TIMEOUT_S", 0.05)
+    await triton.stop()
+    with socket.create_server(("127.0.0.1", triton.port)):  # takes connections and says nothing
+        client = Triton(triton.address)
+        stream = client.open_stream()
+        await stream.send(sequencer.audio(tone(10).tobytes()))
+        await asyncio.wait_for(stream.close(), 1)
+        await client.close()
+
+
 async def test_an_errored_hop_is_answered_with_its_error(
     triton: FakeTriton, sequencer: Sequencer
 ) -> None:
     triton.error = lambda hop: f"hop {hop.index} is bad"
     client = Triton(triton.address)
     stream = client.open_stream()
-    await stream.send(sequencer.audio(tone(10)))
+    await stream.send(sequencer.audio(tone(10).tobytes()))
     answer = await stream.receive()
     assert (answer.hop, answer.error) == (0, "hop 0 is bad")
     await stream.close()
@@ -87,10 +162,12 @@ async def test_no_triton_shows_with_the_first_use(triton: FakeTriton, sequencer:
     await triton.stop()
     client = Triton(triton.address)
     stream = client.open_stream()
-    with pytest.raises(EngineUnavailable):
-        await stream.send(sequencer.audio(tone(10)))
+    first, second = hops(sequencer, 2)
+    await stream.send(first)
     with pytest.raises(EngineUnavailable):
         await stream.receive()
+    with pytest.raises(EngineUnavailable):
+        await stream.send(second)
     await stream.close()
     await client.close()
 
@@ -129,7 +206,7 @@ async def test_ids_of_63_bits_arrive_whole(triton: FakeTriton) -> None:
     sequencer = Sequencer(StreamOptions(), lambda: 2**63 - 1)
     client = Triton(triton.address)
     stream = client.open_stream()
-    await stream.send(sequencer.audio(np.zeros(0, np.int16)))
+    await stream.send(sequencer.audio(b""))
     await stream.receive()
     assert triton.hops[0].sequence_id == 2**63 - 1
     await stream.close()

@@ -1,0 +1,147 @@
+"""Whether one more stream would be served well: how late the engine has been of late.
+
+Pure: it knows no clock, no socket and no Triton; times are passed in, in seconds of any monotonic
+clock. Live streams are never touched: under load the pipeline makes their partials rarer by itself,
+and the engine takes finals first. What cannot be stretched is refused at the door. Rules:
+
+1. A delay is the time from a hop to its answer, of hops that gave a window which the client asked
+   for. The last `RECENT_S` count, of all streams. A window without a message is no sample.
+2. The engine is late when the median of the partials' delays or the 90th percentile of the finals'
+   is above its limit, over `ENOUGH` samples.
+3. A hop that is unanswered for longer than the limit is a sample too, with the time it has waited
+   so far: an engine that hangs gives no answers. It is one per stream, the oldest (whatever comes
+   behind it waits for the same reason), and a partial where the stream has partials: those come
+   last.
+4. Only hops of streams that keep to real time count. Windows of a stream that is ahead queue up
+   behind its own, and one client with a file would shut everybody else out. A stream's lead is the
+   audio that it has sent less the time since its first hop. While a stream that is ahead is held
+   up for want of room (`gateway.in_flight`), its lead stays as it is: the pace is the server's.
+   What it sends late, having been held up by a late engine, is real time as before.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+RECENT_S = 10.0
+"""Long enough for three finals of a stream, short enough to notice that others have left."""
+ENOUGH = 5
+"""Samples that must be there before anybody is refused."""
+PARTIALS_SHARE = 0.5
+FINALS_SHARE = 0.9
+REAL_TIME_LEAD_S = 1.0
+"""Packets of a second are real time."""
+MAX_LAG_S = 30.0
+"""A stream may catch up with what it could not send for so long, and be real time. More is not
+kept: a client that pauses has saved nothing up for a file."""
+FORGETTING = 1.05
+"""Seconds of lead that a second takes away: what was sent ahead at the start of a real-time stream
+is forgotten, a second of it in twenty."""
+
+
+class StreamDelays:
+    """One stream's hops under way. Made by `Admission.open`."""
+
+    def __init__(self, admission: "Admission", partials: bool) -> None:
+        self._admission = admission
+        self._unanswered: dict[int, float] = {}
+        self._lead_s = 0.0
+        self._sent_at: float | None = None
+        self.partials = partials
+        """Whether the client asked for partials."""
+        self.is_ahead = False
+        """Whether the newest hop came faster than real time."""
+
+    def sent(self, hop: int, audio_s: float, held_up: bool, now: float) -> None:
+        """A hop with so much audio goes to Triton. `held_up`: there was no room for it at first."""
+        if not (held_up and self.is_ahead):
+            lead_s = max(self._lead_s - FORGETTING * self._since_last_hop(now), -MAX_LAG_S)
+            self.is_ahead = lead_s > REAL_TIME_LEAD_S
+            self._lead_s = lead_s + audio_s
+        self._sent_at = now
+        if not self.is_ahead:
+            self._unanswered[hop] = now
+
+    def answered(self, hop: int, is_final: bool | None, now: float) -> None:
+        """Triton's answer to a hop has come; None: it tells the client nothing."""
+        sent_at = self._unanswered.pop(hop, None)
+        if sent_at is not None and is_final is not None:
+            self._admission.add(is_final, now - sent_at, now)
+
+    def _since_last_hop(self, now: float) -> float:
+        return 0.0 if self._sent_at is None else now - self._sent_at
+
+    def waits_since(self) -> float | None:
+        """When the oldest unanswered hop was sent, if one is unanswered."""
+        return next(iter(self._unanswered.values()), None)
+
+    def close(self) -> None:
+        """The stream has ended; nothing more is expected of it."""
+        self._admission.forget(self)
+
+
+class Admission:
+    """The delays of all streams of the process."""
+
+    def __init__(self, max_partial_delay_s: float, max_final_delay_s: float) -> None:
+        self._max_partial_delay_s = max_partial_delay_s
+        self._max_final_delay_s = max_final_delay_s
+        self._partials: deque[tuple[float, float]] = deque()
+        self._finals: deque[tuple[float, float]] = deque()
+        self._streams: set[StreamDelays] = set()
+
+    def open(self, partials: bool) -> StreamDelays:
+        """The delays of a stream that has begun. Close it at the stream's end."""
+        stream = StreamDelays(self, partials)
+        self._streams.add(stream)
+        return stream
+
+    def forget(self, stream: StreamDelays) -> None:
+        """The stream has ended; its delays go on counting until they are old."""
+        self._streams.discard(stream)
+
+    def add(self, is_final: bool, delay_s: float, now: float) -> None:
+        """An answer has come after so long."""
+        samples = self._finals if is_final else self._partials
+        samples.append((now, delay_s))
+        _drop_old(samples, now)
+
+    def partial_delay_s(self, now: float) -> float | None:
+        """The median delay of partials, None without any."""
+        return _quantile(self._delays(False, now), PARTIALS_SHARE)
+
+    def final_delay_s(self, now: float) -> float | None:
+        """The 90th percentile of the delays of finals, None without any."""
+        return _quantile(self._delays(True, now), FINALS_SHARE)
+
+    def is_overloaded(self, now: float) -> bool:
+        """Whether the engine is so late that another stream would only make it later."""
+        return _is_late(
+            self._delays(False, now), PARTIALS_SHARE, self._max_partial_delay_s
+        ) or _is_late(self._delays(True, now), FINALS_SHARE, self._max_final_delay_s)
+
+    def _delays(self, finals: bool, now: float) -> list[float]:
+        samples = self._finals if finals else self._partials
+        _drop_old(samples, now)
+        return [delay_s for _, delay_s in samples] + list(self._overdue(finals, now))
+
+    def _overdue(self, finals: bool, now: float) -> Iterable[float]:
+        limit_s = self._max_final_delay_s if finals else self._max_partial_delay_s
+        for stream in self._streams:
+            since = stream.waits_since()
+            if stream.partials is not finals and since is not None and now - since > limit_s:
+                yield now - since
+
+
+def _drop_old(samples: deque[tuple[float, float]], now: float) -> None:
+    while samples and samples[0][0] < now - RECENT_S:
+        samples.popleft()
+
+
+def _is_late(delays: list[float], share: float, limit_s: float) -> bool:
+    delay_s = _quantile(delays, share)
+    return delay_s is not None and len(delays) >= ENOUGH and delay_s > limit_s
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    """The lower one where it falls between two: a single late one of a few is no percentile."""
+    return sorted(values)[int(share * (len(values) - 1))] if values else None
