@@ -99,7 +99,7 @@ class Schedule:
                 return
         self._count += 1
         job = Job(request, key, [done], self._count, request.place.purpose)
-        for older in [*self._waiting, *self._encoding, *self._ready]:
+        for older in [*self._undecoded()]:
             if older.yields_to(request):
                 self._drop(older)
                 job.riders += older.waiters + older.riders
@@ -157,10 +157,13 @@ class Schedule:
             if job in jobs:
                 jobs.remove(job)
 
-    def _jobs(self) -> Iterator[Job]:
+    def _undecoded(self) -> Iterator[Job]:
         yield from self._waiting
         yield from (job for job in self._encoding if not job.dropped)
         yield from self._ready
+
+    def _jobs(self) -> Iterator[Job]:
+        yield from self._undecoded()
         for step in self._decoding:
             yield from step.jobs
 

@@ -175,6 +175,17 @@ def test_a_partial_that_is_superseded_while_it_is_encoded_is_not_decoded() -> No
     assert engine.run() == [[2]]
 
 
+def test_who_waits_for_a_partial_superseded_twice_is_answered_once() -> None:
+    engine = Engine()
+    engine.add(window(1, PARTIAL, 7))
+    encoding = engine.step() or nothing()
+    engine.add(window(2, PARTIAL, 7), window(3, FINAL, 7))
+    engine.report(encoding)
+    step = engine.step()
+    assert isinstance(step, Encode)
+    assert waiters(step.job) == 3
+
+
 def test_finals_other_utterances_other_streams_and_windows_of_no_stream_are_not_superseded() -> (
     None
 ):
