@@ -32,6 +32,10 @@ test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
 bench: $(VENV)/dev.stamp $(WEIGHTS) ## measure rising numbers of streams, into docs/benchmarks.md
 	@exec $(BIN)/python -m scripts.load.bench $(BENCH)
 
+.PHONY: levers
+levers: $(VENV)/dev.stamp $(WEIGHTS) ## measure what each lever is worth, into docs/benchmarks.md
+	@exec $(BIN)/python -m scripts.load.levers $(BENCH)
+
 .PHONY: check
 check: $(VENV)/dev.stamp ## linters and type checkers
 	$(BIN)/ruff check

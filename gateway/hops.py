@@ -10,7 +10,7 @@ from pipeline.audio import SAMPLE_BYTES
 
 HOP_MS_UP_TO_STREAMS = ((2, 32), (4, 64), (12, 128))
 """A final waits half a hop on average until its last audio is on its way, and each hop costs the
-server 3 to 4 ms of CPU, whatever its size. So a few streams get short hops, which cost a tenth of
+server 2 to 3 ms of CPU, whatever its size. So a few streams get short hops, which cost a twelfth of
 a core each, and many get long ones."""
 LONGEST_HOP_MS = 256
 """For more streams, and for audio that runs ahead of real time: nobody waits for its end."""

@@ -29,7 +29,8 @@ TUNING = {
     "OMP_NUM_THREADS": "1",
     # By default glibc gives the encoder's big buffers back after every call, and most of the next
     # call's time goes into page faults.
-    "MALLOC_ARENA_MAX": "1",
+    # One heap for each core's worker and one for the rest: with a single one they wait for it.
+    "MALLOC_ARENA_MAX": str(len(os.sched_getaffinity(0)) + 1),
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "67108864",

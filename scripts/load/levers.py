@@ -1,6 +1,6 @@
 """Show what each thing that makes the server fast is worth: the same load with each of them off.
 
-    python -m scripts.load.levers [options of scripts/load_test.py]
+    make levers BENCH="--streams 8"     # options of scripts/load_test.py
 
 Each row is a server of its own with one lever off, under the same streams (default: 12 for 40 s).
 The table goes to docs/benchmarks.md. A lever is a change to a copy of the model repository's
@@ -137,7 +137,7 @@ def _replace(config: Path, old: str, new: str) -> None:
 
 def _entry(options: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [
-        f"- command: `python -m scripts.load.levers {shlex.join(options)}`",
+        f"- command: `make levers BENCH={shlex.quote(shlex.join(options))}`",
         f"- machine: {run.cpu_model()}, {run.core_count()} cores",
         f"- commit: {run.commit() or 'unknown'}",
         "",

@@ -29,7 +29,7 @@ def test_what_the_operator_has_set_is_kept() -> None:
     told = environment({"OMP_NUM_THREADS": "4", "LD_LIBRARY_PATH": "/opt/lib"})
     assert told["OMP_NUM_THREADS"] == "4"
     assert told["LD_LIBRARY_PATH"].endswith(":/opt/lib")
-    assert told["MALLOC_ARENA_MAX"] == "1"
+    assert int(told["MALLOC_ARENA_MAX"]) > 1
 
 
 def test_avx512_is_forced_only_where_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
