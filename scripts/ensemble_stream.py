@@ -53,6 +53,8 @@ class EnsembleStream:
         self._feedback = ""
         """The newest one; until there is any, an empty one says that it will be echoed."""
         self._feedback_hop = -1
+        self.has_news = False
+        """Whether there is FEEDBACK that no hop has carried yet."""
         self._sent = 0
         self._answered = 0
         self._handed_out = 0
@@ -87,6 +89,7 @@ class EnsembleStream:
             parameters=self._parameters(discard),
         )
         self._ended = end
+        self.has_news = False
         self._sent += 1
 
     def messages_until(self, due: float) -> Iterator[Message]:
@@ -137,6 +140,7 @@ class EnsembleStream:
         feedback = answer.as_numpy(FEEDBACK.name)
         if feedback is not None and hop > self._feedback_hop:
             self._feedback, self._feedback_hop = feedback.item().decode(), hop
+            self.has_news = True
         if response.parameters["triton_final_response"].bool_param:
             self._answered += 1
 

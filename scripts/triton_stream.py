@@ -57,6 +57,9 @@ def main(command_line: list[str] | None = None) -> int:
     return EXIT_OK
 
 
+_NOTHING = np.zeros(0, np.int16)
+
+
 def transcribe(stream: EnsembleStream, pcm: Pcm, speed: float) -> Iterator[Message]:
     """All messages of a recording sent at `speed` times real time; 0 is as fast as it goes."""
     started = time.monotonic()
@@ -66,7 +69,11 @@ def transcribe(stream: EnsembleStream, pcm: Pcm, speed: float) -> Iterator[Messa
         yield from stream.messages_until(started + spoken_s / speed if speed else started)
         yield from stream.messages_while(MAX_UNANSWERED_HOPS - 1)
         stream.send(hop)
-    stream.send(np.zeros(0, np.int16), end=True)
+    yield from stream.messages_while(0)
+    while stream.has_news:  # a window may have waited for it; END cannot wait any more
+        stream.send(_NOTHING)
+        yield from stream.messages_while(0)
+    stream.send(_NOTHING, end=True)
     yield from stream.messages_while(0)
 
 
