@@ -9,7 +9,8 @@ Workers ask for the next step, do it and report back. Rules:
 4. Encoding is done window by window, decoding together: a step for 16 costs little more than a
    step for 1. So while half of the workers decode partials, the others encode the next, and do not
    decode partials beside them until a batch is full: windows wait for each other only under load.
-5. What is urgent is encoded and decoded at once, beside whatever is being decoded.
+5. What is urgent is encoded and decoded at once, beside whatever is being decoded. It waits only
+   for urgent windows that are being encoded just now, to be decoded with them.
 """
 
 from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ class Schedule:
         urgent = [job for job in ready if not job.is_partial]
         if waiting and not waiting[0].is_partial and len(urgent) < self._max_batch:
             return self._encode(waiting[0])
-        if urgent:
+        if urgent and not any(not job.is_partial for job in self._encoding):
             return self._decode(urgent)
         is_full = len(ready) >= self._max_batch
         if waiting and not is_full:
