@@ -27,6 +27,7 @@ Rules:
   window contains it, and its utterance is not cut into segments any more.
 - As soon as silence has lasted for `early_silence`, the utterance so far is a window: when nothing
   more is said, the final has the same audio, and its decoding has been begun before its endpoint.
+  Whoever knows the load says whether that is worth it: finals are the same either way.
 - `next_window` stops at the first final or segment, because an ensemble step may answer a request
   only once; frames after it wait for the next call. Partials are made only when no frame waits.
 - Windows carry more audio than their times say: lead-in before, lead-out after it.
@@ -56,6 +57,8 @@ class Endpointer:
 
     def __init__(self, policy: EndpointingPolicy, start_sample: int = 0) -> None:
         self.policy = policy
+        self.early_is_worth_it = True
+        """Under load an early window is not: speech often goes on, and others wait meanwhile."""
         self._audio = ScoredAudio(start_sample)
         self._next_frame = 0  # the first frame that was not looked at yet
         self._floor = start_sample  # what lies before belongs to a window that is no partial
@@ -213,6 +216,8 @@ class Endpointer:
     def _early_if_due(self) -> Window | None:
         utterance, early_silence = self._open, self.policy.early_silence
         if utterance is None or early_silence is None or not utterance.is_speech:
+            return None
+        if not self.early_is_worth_it:
             return None
         silence_frame = utterance.silence_frame
         if silence_frame is None or utterance.early_frame == silence_frame:

@@ -113,10 +113,25 @@ class Stream:
         self._echoes_feedback = True
         self._endpointer.policy = replace(self._endpointer.policy, segment=self._segment)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an utterance is open."""
+        return self._endpointer.is_open
+
     def next_window(
-        self, frames: NDArray[np.int16], probabilities: list[float], levels: list[float], end: bool
+        self,
+        frames: NDArray[np.int16],
+        probabilities: list[float],
+        levels: list[float],
+        *,
+        end: bool,
+        early: bool = True,
     ) -> tuple[Window, WindowInfo] | None:
-        """Take scored frames; the window that is due, if any. `end`: the audio has ended."""
+        """Take scored frames; the window that is due, if any.
+
+        `end`: the audio has ended. `early`: early windows are worth it now.
+        """
+        self._endpointer.early_is_worth_it = early
         self._endpointer.receive(frames.tobytes(), probabilities, levels)
         window = self._endpointer.close(self._rest.tobytes()) if end else self._next_window()
         return None if window is None else (window, self._describe(window))

@@ -48,8 +48,9 @@ class SileroVadModel:
         parameters = _parameters(args)
         early_silence = ms_to_samples(int(parameters["early_silence_ms"])) or None
         segment = ms_to_samples(int(parameters["segment_ms"])) or None
+        most = int(parameters["early_most_per_core"]) * _core_count()
         vad = SileroVad(_required_setting("SILERO_VAD_ONNX"))
-        self._stage = VoiceActivity(vad, early_silence, segment)
+        self._stage = VoiceActivity(vad, early_silence, segment, most)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Answer each hop at once."""
@@ -238,7 +239,12 @@ def _worker_count(wanted: str, device: str) -> int:
     """auto: a worker for each core that this process may use; two keep one GPU busy."""
     if wanted != "auto":
         return int(wanted)
-    return max(2, len(os.sched_getaffinity(0))) if device == "cpu" else 2
+    return max(2, _core_count()) if device == "cpu" else 2
+
+
+def _core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _parameters(args: dict[str, str]) -> dict[str, str]:

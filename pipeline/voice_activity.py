@@ -60,10 +60,16 @@ class VoiceActivity:
     """State of every stream, and the model that scores them."""
 
     def __init__(
-        self, vad: SileroVad, early_silence: int | None = None, segment: int | None = None
+        self,
+        vad: SileroVad,
+        early_silence: int | None = None,
+        segment: int | None = None,
+        early_most: int | None = None,
     ) -> None:
+        """`early_most`: early windows are made while no more utterances are open than this."""
         self._vad = vad
         self._early_silence = early_silence
+        self._early_most = math.inf if early_most is None else early_most
         self._segment = segment
         self._known: dict[int, _Known] = {}
         self._next_expiry_s = -math.inf
@@ -88,9 +94,14 @@ class VoiceActivity:
         probabilities = self._vad.score(
             [frames for _, _, frames in scored], [stream.silero for _, stream, _ in scored]
         )
+        early = self._open_utterances() <= self._early_most
         for (i, stream, frames), scores in zip(scored, probabilities, strict=True):
-            answers[i] = self._window_of(hops[i], stream, frames, scores)
+            answers[i] = self._window_of(hops[i], stream, frames, scores, early)
         return answers
+
+    def _open_utterances(self) -> int:
+        """How many streams speak at the moment: the load that the engine has."""
+        return sum(known.stream.is_open for known in self._known.values())
 
     def _stream_of(self, hop: Hop, now_s: float) -> Stream:
         if len(hop.audio) > MAX_HOP_SAMPLES:
@@ -115,13 +126,18 @@ class VoiceActivity:
         return known.stream
 
     def _window_of(
-        self, hop: Hop, stream: Stream, frames: NDArray[np.int16], scores: list[float]
+        self,
+        hop: Hop,
+        stream: Stream,
+        frames: NDArray[np.int16],
+        scores: list[float],
+        early: bool,
     ) -> tuple[Window, WindowInfo] | None:
         if hop.end:
             self._forget(hop.stream_id)
             if hop.discard:
                 return None
-        return stream.next_window(frames, scores, frame_levels(frames), hop.end)
+        return stream.next_window(frames, scores, frame_levels(frames), end=hop.end, early=early)
 
     def _expire(self, now_s: float) -> None:
         if now_s < self._next_expiry_s:

@@ -25,7 +25,9 @@ SURE, UNSURE = TRUSTED_LANGUAGE_PROB + 0.1, TRUSTED_LANGUAGE_PROB - 0.1
 def hear(stream: Stream, seconds: float, probability: float) -> WindowInfo | None:
     """Give a stream audio of one probability; the description of the window that is due."""
     frames = stream.take_frames(np.zeros(int(seconds * SAMPLE_RATE), np.int16))
-    found = stream.next_window(frames, [probability] * len(frames), [-30.0] * len(frames), False)
+    found = stream.next_window(
+        frames, [probability] * len(frames), [-30.0] * len(frames), end=False
+    )
     return None if found is None else found[1]
 
 

@@ -280,3 +280,19 @@ def test_a_streams_options_and_feedback_reach_its_windows(stage: VoiceActivity, 
     assert not info.final
     assert (info.language, info.language_prob) == ("de", 0.9)
     assert info.options == options
+
+
+@pytest.mark.parametrize(("early_most", "early"), [(None, True), (2, True), (1, False), (0, False)])
+def test_early_windows_are_made_while_few_utterances_are_open_and_finals_stay_the_same(
+    vad: SileroVad, speech: Audio, early_most: int | None, early: bool
+) -> None:
+    stage = VoiceActivity(vad, SAMPLE_RATE // 8, early_most=early_most)
+    audio = np.concatenate([speech, HALF_SECOND])
+    hops = [stream_hops(stream_id, cut(audio, [HOP_SAMPLES])) for stream_id in (1, 2)]
+    answers = [stage.take(list(pair), 0.0) for pair in zip(*hops, strict=True)]
+    windows = [window_of(answer) for pair in answers for answer in pair if answer is not None]
+    assert any(window.early for window in windows) == early
+    alone = finals(VoiceActivity(vad), audio, [HOP_SAMPLES])
+    assert [window.audio for window in windows if window.final] == [
+        window.audio for window in alone for _ in range(2)
+    ]
