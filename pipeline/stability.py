@@ -22,20 +22,21 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_UNSPACED = (
+UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f"  # Burmese
     "\u1780-\u17ff"  # Khmer
     "\u3040-\u30ff"  # Hiragana, Katakana
     "\u3400-\u9fff"  # Han
 )
+"""Scripts without spaces between words, as ranges of a regular expression's character class."""
 _MARKS = "\u200c\u200d" + "".join(  # joiners, and what hangs on letters, as vowels in Hindi
     chr(code) for code in range(0x300, 0x1_0000) if unicodedata.category(chr(code))[0] == "M"
 )
-_LETTER = rf"(?:[^\W_{_UNSPACED}]|[{_MARKS}])"
-_LETTERS = rf"(?:[^\W_{_UNSPACED}]+|[{_MARKS}]+)"
+_LETTER = rf"(?:[^\W_{UNSPACED}]|[{_MARKS}])"
+_LETTERS = rf"(?:[^\W_{UNSPACED}]+|[{_MARKS}]+)"
 _INNER = rf"(?:['’](?={_LETTER})|(?<=\d)[.,:](?=\d))"  # it's, l'été, 10:30
-_WORD = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|{_LETTERS}(?:{_LETTERS}|{_INNER})*")
+_WORD = re.compile(rf"[{UNSPACED}][{_MARKS}]*|{_LETTERS}(?:{_LETTERS}|{_INNER})*")
 _GOES_ON = re.compile(rf"(?<={_LETTER})(?:{_LETTER}|{_INNER})")
 
 

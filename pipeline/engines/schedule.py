@@ -9,8 +9,7 @@ Workers ask for the next step, do it and report back. Rules:
 4. Encoding is done window by window, decoding together: a step for 16 costs little more than a
    step for 1. So while half of the workers decode partials, the others encode the next, and do not
    decode partials beside them until a batch is full: windows wait for each other only under load.
-5. What is urgent is encoded and decoded at once, beside whatever is being decoded. It waits only
-   for urgent windows that are being encoded just now, to be decoded with them.
+5. What is urgent is encoded and decoded at once, beside whatever is being decoded.
 """
 
 from collections.abc import Callable, Iterator
@@ -112,9 +111,9 @@ class Schedule:
         urgent = [job for job in ready if not job.is_partial]
         if waiting and not waiting[0].is_partial and len(urgent) < self._max_batch:
             return self._encode(waiting[0])
-        if urgent and not any(not job.is_partial for job in self._encoding):
+        if urgent:
             return self._decode(urgent)
-        is_full = len(ready) >= self._max_batch
+        is_full = len(ready) >= self._max_batch  # of partials: nothing else is left
         if waiting and not is_full:
             return self._encode(waiting[0])
         if ready and (is_full or self._decoding_partials() < self._partial_decoders):
