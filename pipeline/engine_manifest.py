@@ -11,8 +11,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_VERSION = 1
-"""Raised when the meaning of a field changes."""
 
 Positive = Annotated[int, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -63,7 +61,8 @@ class EngineFile(_Part):
 class EngineManifest(_Part):
     """Everything that has to be known of an engine to serve it."""
 
-    manifest_version: Literal[1] = MANIFEST_VERSION
+    manifest_version: Literal[1] = 1
+    """Raised when the meaning of a field changes."""
     model: str
     """`large-v3` or `large-v3-turbo`."""
     precision: Literal["float16", "int8"]
@@ -101,4 +100,6 @@ def read_manifest(folder: Path) -> EngineManifest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise ManifestError(f"{path} is not a manifest of this version: {where}: {first['msg']}") from error
+        raise ManifestError(
+            f"{path} is not a manifest of this version: {where}: {first['msg']}"
+        ) from error

@@ -24,6 +24,9 @@ class Feedback(BaseModel):
     """Set when the engine found the language itself."""
     text: str = ""
     """The window's hypothesis, without what was settled before it."""
+    log_prob: float = 0.0
+    """Sum over the tokens of `text`."""
+    tokens: int = 0
     committed: str = ""
     """What this hypothesis and those before it agree on, of the same segment."""
     settled: SettledText | None = None

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipeline.audio import WHISPER_WINDOW_S
 from pipeline.language import AUTO, normalize_language
 
+MOST_BEAMS = 10
 MAX_PROMPT_CHARS = 4096
 """Whisper keeps the last 223 prompt tokens, about 900 characters; more is cut there, not here."""
 
@@ -39,7 +40,7 @@ class StreamOptions(BaseModel):
 
     word_timestamps: bool = False
     beam_results: bool = False
-    beam_width: Annotated[int, Field(ge=1, le=10)] = 1
+    beam_width: Annotated[int, Field(ge=1, le=MOST_BEAMS)] = 1
     length_penalty: Annotated[float, Field(ge=0, le=5)] = 1.0
     repetition_penalty: Annotated[float, Field(gt=0, le=5)] = 1.0
     beam_search_diversity_rate: Annotated[float, Field(ge=0, le=5)] = 0.0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.feedback import Feedback
 from pipeline.utterance import Window
-from pipeline.window import SettledText
+from pipeline.window import KnownText, SettledText
 
 MOST_REMEMBERED = 16
 """Windows of one utterance whose answers may teach something; more are not under way."""
@@ -17,8 +17,18 @@ Language = tuple[str | None, float | None]
 """The language of a window and how sure the stream is of it; see WindowInfo."""
 
 
+Speech = tuple[int, int, int, int]
+"""What decides a window's audio: where speech and audio start, where they end."""
+
+
+def _speech_of(window: Window) -> Speech:
+    return window.start, window.end, window.audio_start, len(window.audio)
+
+
 class _Sent(NamedTuple):
     start: int
+    speech: Speech | None
+    """Of an early window."""
     segment: bool
     language: Language
 
@@ -35,10 +45,12 @@ class Recognised:
         self._segment: int | None = None  # where the one starts that these are of:
         self._previous = ""
         self._committed = ""
+        self._known: tuple[Speech, KnownText] | None = None
 
     def send(self, window: Window, language: Language) -> None:
         """A window of the utterance is about to be decoded."""
-        self._sent[window.number] = _Sent(window.start, window.segment, language)
+        speech = _speech_of(window) if window.early else None
+        self._sent[window.number] = _Sent(window.start, speech, window.segment, language)
         if len(self._sent) > MOST_REMEMBERED:
             del self._sent[min(self._sent)]
 
@@ -48,6 +60,8 @@ class Recognised:
         if sent is not None and not sent.segment:
             self._segment = sent.start
             self._previous, self._committed = feedback.text, feedback.committed
+            if sent.speech is not None:
+                self._known = sent.speech, _known(feedback, sent.language)
 
     def settle(self, feedback: Feedback, text: SettledText) -> None:
         """Take the answer to a segment that was waited for."""
@@ -64,9 +78,28 @@ class Recognised:
         """What was last recognised of the window's segment, and what of that is committed."""
         return (self._previous, self._committed) if window.start == self._segment else ("", "")
 
+    def known_of(self, window: Window) -> KnownText | None:
+        """What the engine has said of this very audio already."""
+        if self._known is None or self._known[0] != _speech_of(window):
+            return None
+        return self._known[1]
+
     def _take(self, number: int) -> _Sent | None:
         """The window of an answer, if it is of this utterance and the newest answer so far."""
         sent = self._sent.pop(number, None)
         if sent is not None:
             self._sent = {later: it for later, it in self._sent.items() if later > number}
         return sent
+
+
+def _known(feedback: Feedback, asked: Language) -> KnownText:
+    """The language is the one that the window was to be decoded in, or that the engine found."""
+    found = feedback.language, feedback.language_prob
+    language, prob = asked if feedback.language is None else found
+    return KnownText(
+        text=feedback.text,
+        log_prob=feedback.log_prob,
+        tokens=feedback.tokens,
+        language=language,
+        language_prob=prob,
+    )

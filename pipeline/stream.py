@@ -166,6 +166,7 @@ class Stream:
             settled=list(utterance.settled),
             previous=previous,
             committed=committed,
+            known=utterance.known_of(window) if window.final or window.segment else None,
             options=self.options,
         )
 

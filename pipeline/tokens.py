@@ -67,19 +67,27 @@ class WhisperTokenizer:
         """The language that a token stands for, None for any other token."""
         return self._languages.get(token)
 
-    def decoder_prompt(self, language: str | None, prompt: str) -> list[int]:
+    def decoder_prompt(
+        self, language: str | None, prompt: str, most_context: int = MAX_PROMPT_TOKENS
+    ) -> list[int]:
         """Tokens to start from: the initial prompt as previous text, then the task.
 
         Without a language the prompt ends in `<|startoftranscript|>`: the model goes on with the
-        language itself.
+        language itself. Of the initial prompt the last tokens are kept, at most `most_context`.
         """
-        context = self.encode(" " + prompt.strip())[-MAX_PROMPT_TOKENS:] if prompt.strip() else []
+        most = max(0, min(most_context, MAX_PROMPT_TOKENS))
+        context = self.encode(" " + prompt.strip())[-most:] if prompt.strip() and most else []
         head = [self.start_of_prev, *context] if context else []
         return [*head, self.start, *(self.task_tokens(language) if language else [])]
 
     def task_tokens(self, language: str) -> list[int]:
         """What follows `<|startoftranscript|>`: language, task, no timestamps."""
         return [self.language_token(language), self.transcribe, self.no_timestamps]
+
+    def forced_text(self, prompt: Sequence[int]) -> list[int]:
+        """The text tokens of a decoder prompt behind `<|startoftranscript|>`: the text so far."""
+        begin = max((i for i, token in enumerate(prompt) if token == self.start), default=-1)
+        return self.text_tokens(prompt[begin + 1 :])
 
     def encode(self, text: str) -> list[int]:
         """Text as tokens, without special ones, even where the text spells them out."""

@@ -82,7 +82,7 @@ class TranscriptWriter:
         self, answer: Answer, audio: NDArray[np.int16], info: WindowInfo
     ) -> tuple[dict[str, Any], Feedback]:
         """The message for a window, and what its stream may learn from it."""
-        readings = [self._read(beam, answer) for beam in answer.beams]
+        readings = [self._read(beam, answer, info) for beam in answer.beams]
         best = readings[0]
         language = info.language or best.language
         partial = _shown(best, info)
@@ -98,21 +98,29 @@ class TranscriptWriter:
         ).message()
         return message, _feedback(info, best, own, partial)
 
-    def _read(self, beam: Hypothesis, answer: Answer) -> _Reading:
-        """Split a beam into what the model said of the language, and text."""
+    def _read(self, beam: Hypothesis, answer: Answer, info: WindowInfo) -> _Reading:
+        """Split a beam into what the model said of the language, and text.
+
+        Text that the prompt forced stands in front of the beam's own, with what is known of it.
+        """
         language, prob = self._language(beam, answer)
         text = [
             (token, log_prob)
             for token, log_prob in zip(beam.tokens, beam.log_probs, strict=True)
             if token < self._tokenizer.end
         ]
-        tokens = [token for token, _ in text]
+        log_prob = sum(log_prob for _, log_prob in text)
+        forced = self._tokenizer.forced_text(answer.prompt)
+        if forced and info.known is not None:
+            log_prob += info.known.log_prob
+            prob = info.known.language_prob if prob is None else prob
+        tokens = [*forced, *(token for token, _ in text)]
         return _Reading(
             language=language,
             language_prob=prob,
             tokens=tokens,
             text=self._tokenizer.decode(tokens).replace("\N{REPLACEMENT CHARACTER}", "").strip(),
-            log_prob=sum(log_prob for _, log_prob in text),
+            log_prob=log_prob,
         )
 
     def _language(self, beam: Hypothesis, answer: Answer) -> tuple[str | None, float | None]:
@@ -167,6 +175,8 @@ def _feedback(info: WindowInfo, best: _Reading, own: SettledText, partial: Parti
         language=best.language if best.language_prob is not None else None,
         language_prob=best.language_prob,
         text=best.text if goes_on else "",
+        log_prob=best.log_prob if goes_on else 0.0,
+        tokens=len(best.tokens) if goes_on else 0,
         committed=partial.committed if goes_on else "",
         settled=own if info.segment else None,
     )

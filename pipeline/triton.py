@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pipeline import contract
 from pipeline.audio import ms_to_samples
 from pipeline.companion import Companion
 from pipeline.contract import Tensor
+from pipeline.engine_manifest import MANIFEST_FILE, read_manifest
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
 from pipeline.engines.memory import EngineMemory
 from pipeline.engines.request import Answer as EngineAnswer
@@ -74,15 +76,11 @@ class LogMelModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the window policy from config.pbtxt and the tokenizer from WHISPER_MODEL_DIR."""
-        parameters = _parameters(args)
-        tokenizer = WhisperTokenizer(_required_setting("WHISPER_MODEL_DIR"))
-        wanted = parameters["n_mels"]
-        policy = WindowPolicy(
-            n_mels=tokenizer.n_mels if wanted == "auto" else int(wanted),
-            trailing_silence_ms=int(parameters["trailing_silence_ms"]),
-            min_partial_ms=int(parameters["min_partial_ms"]),
-            min_final_ms=int(parameters["min_final_ms"]),
-        )
+        model_dir = _required_setting("WHISPER_MODEL_DIR")
+        tokenizer = WhisperTokenizer(model_dir)
+        policy = _window_policy(_parameters(args), tokenizer.n_mels)
+        if Path(model_dir, MANIFEST_FILE).is_file():  # a compiled engine's folder
+            policy = policy.limited_to(read_manifest(Path(model_dir)))
         self._stage = LogMel(policy, tokenizer, _companion())
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
@@ -156,6 +154,19 @@ class TranscriptModel:
             _text_tensor(contract.TRANSCRIPT, text),
             _text_tensor(contract.FEEDBACK, feedback.model_dump_json()),
         ]
+
+
+def _window_policy(parameters: Mapping[str, str], n_mels: int) -> WindowPolicy:
+    """What config.pbtxt says of windows; `n_mels` is the model's own."""
+    wanted = parameters["n_mels"]
+    return WindowPolicy(
+        n_mels=n_mels if wanted == "auto" else int(wanted),
+        trailing_silence_ms=int(parameters["trailing_silence_ms"]),
+        min_partial_ms=int(parameters["min_partial_ms"]),
+        min_final_ms=int(parameters["min_final_ms"]),
+        force_known=parameters["force_known"] == "true",
+        may_write_timestamps=parameters["may_write_timestamps"] == "true",
+    )
 
 
 def _hop(request: Any) -> Hop:

@@ -25,6 +25,19 @@ class SettledText(BaseModel):
     possible_hallucination: bool = False
 
 
+class KnownText(BaseModel):
+    """What the engine has said of a window's very audio, when that was an early window."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    log_prob: float
+    """Sum over its tokens."""
+    tokens: int
+    language: str | None
+    language_prob: float | None
+
+
 class WindowInfo(BaseModel):
     """One window's place in its stream and how it is to be decoded."""
 
@@ -55,6 +68,8 @@ class WindowInfo(BaseModel):
     """What the window before this one, of the same segment, was recognised as."""
     committed: str = ""
     """What the utterance's partials have agreed on of this segment: it only grows."""
+    known: KnownText | None = None
+    """The answer to the early window of the same audio, if it is there already."""
     options: StreamOptions
 
     @property
