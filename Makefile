@@ -14,7 +14,10 @@ export PYTHON WHISPER_MODEL
 
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes
 WEIGHTS = build/output/weights/$(subst /,--,$(WHISPER_MODEL)).stamp
-LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --index-url https://pypi.org/simple --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra triton --extra microphone
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --index-url https://pypi.org/simple --no-emit-index-url --custom-compile-command "make lock"
+LOCK = $(COMPILE) --python-version 3.11 pyproject.toml --extra triton --extra microphone
+# One of a container image, which has Python 3.12.
+IMAGE_LOCK = $(COMPILE) --python-version 3.12
 
 .PHONY: run
 run: $(VENV)/runtime.stamp $(WEIGHTS) ## set up what is missing, start the server, prove it, keep serving
@@ -56,6 +59,10 @@ setup: $(VENV)/dev.stamp $(WEIGHTS) ## the virtual environment, all tools and th
 lock: $(VENV)/dev.stamp ## write requirements/ anew from pyproject.toml
 	$(LOCK) --upgrade -o requirements/runtime.txt
 	$(LOCK) --upgrade --group dev --constraint requirements/runtime.txt -o requirements/dev.txt
+	$(IMAGE_LOCK) --upgrade --group gateway --constraint requirements/runtime.txt -o requirements/gateway.txt
+	$(IMAGE_LOCK) --upgrade --group self-check --constraint requirements/dev.txt -o requirements/self-check.txt
+	$(IMAGE_LOCK) --upgrade --group stages --constraint requirements/runtime.txt --no-emit-package numpy -o requirements/stages.txt
+	$(IMAGE_LOCK) --upgrade --group engine --override requirements/engine-overrides.txt --no-emit-package numpy -o requirements/engine.txt
 
 .PHONY: clean
 clean: ## remove everything that make has made, the weights included
