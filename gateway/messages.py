@@ -1,9 +1,11 @@
 """The frames around transcriptions: what the server says besides them, and what clients may ask.
 
-Pure. Transcription messages are made by the pipeline; metadata is `gateway.protocol`'s.
+Pure. Transcription messages are made by the pipeline; metadata is `gateway.protocol`'s. `Flush` and
+`Configure` are not on the wire: only code of the gateway that speaks for a client asks for them.
 """
 
 import json
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -12,6 +14,8 @@ Frame = dict[str, Any]
 HEALTHY: Frame = {"type": "health_check", "body": {"status": "ok"}}
 ACKNOWLEDGED: Frame = {"type": "end_audio", "body": {"status": "acknowledged"}}
 FINISHED: Frame = {"type": "end_audio", "body": {"status": "finished"}}
+FLUSHED: Frame = {"type": "flush", "body": {"status": "finished"}}
+"""Not on the wire: the finals of all audio before a `Flush` have been sent."""
 
 MAX_TEXT_CHARS = 65_536
 """Longest text frame that is parsed: megabytes of JSON would hold up other sessions."""
@@ -23,6 +27,18 @@ class Request(Enum):
 
     END_AUDIO = "end_audio"
     HEALTH_CHECK = "health_check"
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """End the open utterance here. `FLUSHED` follows its final; audio behind it waits for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """End the open utterance here; for the audio behind it this metadata (JSON) counts."""
+
+    metadata: str
 
 
 class RequestError(ValueError):

@@ -87,6 +87,11 @@ class Sequencer:
         """Whether an answer's FEEDBACK waits for a hop to take it along."""
         return self._feedback is not None
 
+    def configure(self, options: StreamOptions) -> None:
+        """Other options from the next sequence on; none may be open."""
+        assert not self.is_open, "a sequence is open"
+        self._options = options
+
     def audio(self, pcm: bytes) -> Hop:
         """The next hop with these samples; it starts a sequence if none is open."""
         options = None if self.is_open else self._start()

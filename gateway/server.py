@@ -42,7 +42,8 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._shared: Shared
+        self.shared: Shared
+        """What a session takes; there while the application runs."""
         self._admission = Admission(settings.max_partial_delay_s, settings.max_final_delay_s)
         self._stopping = asyncio.Event()
         self._all_left = asyncio.Event()
@@ -61,7 +62,7 @@ class Gateway:
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """Hold the connection to Triton while the application runs."""
         triton = Triton(self._settings.triton)
-        self._shared = Shared(
+        self.shared = Shared(
             self._settings, triton, self._admission, self._hop_samples, self._stopping
         )
         yield
@@ -87,7 +88,7 @@ class Gateway:
 
     async def report_readiness(self, _: web.Request) -> web.Response:
         """`/readyz`: a stream would be served."""
-        reason = await self._shared.triton.why_not_ready()
+        reason = await self.shared.triton.why_not_ready()
         if reason is None:
             return web.json_response({"ready": True})
         return web.json_response({"ready": False, "reason": reason}, status=503)
@@ -133,7 +134,7 @@ class Gateway:
         connection = Connection(
             socket, request, send_timeout_s=settings.send_timeout_s, ping_s=settings.ping_s
         )
-        session = Session(connection, self._shared)
+        session = Session(connection, self.shared)
         logger.info("session %s starts: %s", session_id, request.remote)
         started_at = time.monotonic()
         end: Close | None = None

@@ -1,8 +1,8 @@
-"""One websocket session, from its first message to its close.
+"""One session, from its first message to its close.
 
-A task group per session: one task reads the client, one relays Triton's answers, one pings, one
-waits for the server's shutdown; the first to raise ends them all, and its exception says how the
-session ends. No audio is looked at here and no order decided.
+It knows no websocket: a `Peer` does. A task group per session: one task reads the peer, one relays
+Triton's answers, one pings, one waits for the server's shutdown; the first to raise ends them all,
+and its exception says how the session ends. No audio is looked at here and no order decided.
 """
 
 import asyncio
@@ -14,19 +14,22 @@ from typing import NoReturn
 
 from gateway.admission import Admission
 from gateway.closing import ClientGone, Close, CloseCode, EngineUnavailable
-from gateway.connection import Connection
 from gateway.downlink import Downlink
 from gateway.legacy import MetadataError
 from gateway.messages import (
     ACKNOWLEDGED,
     FINISHED,
+    FLUSHED,
     HEALTHY,
+    Configure,
+    Flush,
     Request,
     RequestError,
     error_frame,
     parse_request,
 )
 from gateway.patience import Patience
+from gateway.peer import Incoming, Peer
 from gateway.protocol import SessionOptions, parse_metadata
 from gateway.settings import Settings
 from gateway.triton import Answer, Triton
@@ -57,10 +60,10 @@ class Shared:
 
 
 class Session:
-    """Serves one client."""
+    """Serves one peer."""
 
-    def __init__(self, connection: Connection, shared: Shared) -> None:
-        self._connection = connection
+    def __init__(self, peer: Peer, shared: Shared) -> None:
+        self._peer = peer
         self._shared = shared
         self._settings = shared.settings
         self._stopping = shared.stopping
@@ -82,14 +85,14 @@ class Session:
         except asyncio.CancelledError:
             await self._leave()
             raise
-        await asyncio.gather(self._connection.close(end), self._leave())
+        await asyncio.gather(self._peer.close(end), self._leave())
         return end
 
     async def _serve(self) -> Close:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._converse(), name="session-read")
-                self._tasks.create_task(self._connection.keep_alive(), name="session-ping")
+                self._tasks.create_task(self._peer.keep_alive(), name="session-ping")
                 self._tasks.create_task(self._stop_when_told(), name="session-stop")
         except BaseExceptionGroup as group:
             return _end_of(group)
@@ -99,27 +102,37 @@ class Session:
         if self._uplink is not None:
             await self._uplink.close()
 
-    # Reading the client.
+    # Reading the peer.
 
     async def _converse(self) -> NoReturn:
         uplink = self._open(await self._receive_metadata())
         while True:
-            message = await self._connection.receive(self._silent_at(uplink))
+            message = await self._peer.receive(self._silent_at(uplink))
             if message is None:
                 await self._on_silence(uplink)
-                continue
-            self._heard_at = self._loop.time()
-            if isinstance(message, bytes):
-                await self._on_packet(uplink, message)
             else:
+                self._heard_at = self._loop.time()
+                await self._on_message(uplink, message)
+
+    async def _on_message(self, uplink: Uplink, message: Incoming) -> None:
+        match message:
+            case bytes():
+                await self._on_packet(uplink, message)
+            case str():
                 await self._on_text(uplink, message)
+            case Flush():
+                await self._settle(uplink)
+                await self._peer.send(FLUSHED)
+            case Configure():
+                await self._settle(uplink)
+                uplink.configure(parse_metadata(message.metadata))
 
     async def _receive_metadata(self) -> SessionOptions:
         timeout_s = self._settings.metadata_timeout_s
-        message = await self._connection.receive(self._loop.time() + timeout_s)
+        message = await self._peer.receive(self._loop.time() + timeout_s)
         if message is None:
             raise Close(CloseCode.REFUSED, f"no metadata has come within {timeout_s:g} s")
-        if isinstance(message, bytes):
+        if not isinstance(message, str):
             raise Close(
                 CloseCode.REFUSED,
                 "audio has come before the metadata; the first message must be JSON, {} at least",
@@ -154,6 +167,12 @@ class Session:
         else:
             raise Close(CloseCode.NORMAL)
 
+    async def _settle(self, uplink: Uplink) -> None:
+        """Return when the finals of all audio so far have been sent. Reading waits meanwhile, so
+        nothing that comes later can overtake them."""
+        await uplink.flush()
+        await uplink.in_flight.drained()
+
     async def _on_packet(self, uplink: Uplink, packet: bytes) -> None:
         if not uplink.ended:
             await uplink.take(packet)
@@ -169,22 +188,22 @@ class Session:
             await self._send_error(str(error))
             return
         if request is Request.HEALTH_CHECK:
-            await self._connection.send(HEALTHY)
+            await self._peer.send(HEALTHY)
         elif uplink.ended:
             await self._send_error("the audio has already ended")
         else:
-            await self._connection.send(ACKNOWLEDGED)
+            await self._peer.send(ACKNOWLEDGED)
             await uplink.end()
             self._tasks.create_task(self._finish(uplink), name="session-finish")
 
     async def _send_error(self, message: str) -> None:
-        await self._connection.send(error_frame(message))
+        await self._peer.send(error_frame(message))
 
     # Ends, and the way down.
 
     async def _finish(self, uplink: Uplink) -> NoReturn:
         await uplink.in_flight.drained()
-        await self._connection.send(FINISHED)
+        await self._peer.send(FINISHED)
         await asyncio.sleep(FINISH_GRACE_S)
         raise Close(CloseCode.NORMAL)
 
@@ -204,7 +223,7 @@ class Session:
             while True:
                 answer = await self._next_answer(uplink, patience)
                 for frame in downlink.frames(answer):
-                    await self._connection.send(frame)
+                    await self._peer.send(frame)
                 if uplink.in_flight.get(answer.hop) is not None:
                     uplink.in_flight.leave(answer.hop)
         finally:

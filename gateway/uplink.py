@@ -78,6 +78,12 @@ class Uplink:
         self.ended = True
         await self.flush()
 
+    def configure(self, options: SessionOptions) -> None:
+        """Other options from here on. Flush before, so that no utterance is under way."""
+        self.sequencer.configure(options.stream)
+        self._delays.partials = options.stream.partials
+        self._decoder = PacketDecoder(options.audio)
+
     def hurry(self) -> None:
         """The server stops: END waits for no answer any more."""
         self.in_flight.hurry()

@@ -1,0 +1,42 @@
+"""What a session needs of whoever it serves: four calls.
+
+`gateway.connection.Connection` is a websocket of our own protocol, `gateway.dialects.peer` one of
+another protocol; a peer may as well be in memory. Rules: one task receives, any task may send, and
+whatever ends the conversation is a `Close` or `ClientGone` raised from one of the calls.
+"""
+
+from typing import NoReturn, Protocol
+
+from gateway.closing import Close
+from gateway.messages import Configure, Flush, Frame
+
+Incoming = bytes | str | Flush | Configure
+"""A packet of audio, a text as docs/protocol.md has it, or what only the gateway itself asks for.
+The first must be a text, the metadata."""
+
+
+class Peer(Protocol):
+    """Whoever is served."""
+
+    async def receive(self, until: float) -> Incoming | None:
+        """What comes next; None if nothing has come by `until` (of the loop's clock).
+
+        Raises:
+            ClientGone: there is nobody any more.
+            Close: the session must end so.
+        """
+
+    async def send(self, frame: Frame) -> None:
+        """Take a frame, of docs/protocol.md or `gateway.messages.FLUSHED`.
+
+        Raises:
+            ClientGone: there is nobody any more.
+            Close: the session must end so.
+        """
+
+    async def keep_alive(self) -> NoReturn:
+        """Run for as long as the session; raise ClientGone when there is nobody any more."""
+        raise NotImplementedError
+
+    async def close(self, end: Close) -> None:
+        """The session is over, so; `end.error` is for the client. Nothing is called after it."""
