@@ -7,12 +7,14 @@ Everything that ends the conversation is a `Close` or `ClientGone` raised from h
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Awaitable, Coroutine
 from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
 
+from gateway.auth import ANSWERED
 from gateway.closing import ClientGone, Close, CloseCode
 from gateway.messages import Frame, error_frame
 from gateway.patience import Patience
@@ -27,6 +29,9 @@ _LINGER_STEP_S = 0.02
 _TAKEN_AT_ONCE_BYTES = 32_768
 """Half of what asyncio's transports buffer before they ask to wait."""
 
+# Its warning of subprotocols that are not known would put a client's key into the log.
+logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
+
 
 class Socket(web.WebSocketResponse):
     """aiohttp's websocket; one that is sent too much says so in an error frame before it closes."""
@@ -37,6 +42,7 @@ class Socket(web.WebSocketResponse):
             timeout=CLOSE_TIMEOUT_S,
             autoping=False,
             compress=False,
+            protocols=ANSWERED,
             max_msg_size=max_message_bytes + 1,  # aiohttp refuses what reaches its limit
         )
         self._max_message_bytes = max_message_bytes

@@ -112,11 +112,13 @@ class Gateway:
         return socket
 
     def _refusal(self, request: web.Request, socket: Socket) -> Refusal | None:
-        if not is_authorized(request.headers.get("Authorization"), self._settings.api_keys):
+        """Why not. No upgrade is the last reason, so a plain request learns the others: a browser
+        tells its page nothing of a refused upgrade."""
+        authorization = request.headers.get("Authorization")
+        subprotocols = request.headers.get("Sec-WebSocket-Protocol")
+        if not is_authorized(authorization, self._settings.api_keys, subprotocols):
             problem = f"the API key is missing or unknown; {WHY_REFUSED}"
             return refuse(RefusalType.UNAUTHORIZED, problem)
-        if not socket.can_prepare(request).ok:
-            return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
         if self._stopping.is_set():
             return refuse(RefusalType.STOPPING, "this server is stopping")
         most = self._settings.max_streams
@@ -124,6 +126,8 @@ class Gateway:
             return refuse(RefusalType.TOO_MANY_STREAMS, f"all {most} streams are taken")
         if self._admission.is_overloaded(time.monotonic()):
             return refuse(RefusalType.OVERLOADED, "the server is overloaded: words come late")
+        if not socket.can_prepare(request).ok:
+            return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
         return None
 
     def _hop_samples(self, is_ahead: bool) -> int:

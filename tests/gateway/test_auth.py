@@ -24,3 +24,38 @@ def test_anything_else_is_not(header: str | None) -> None:
 
 def test_without_keys_everybody_is_let_in() -> None:
     assert is_authorized(None, ())
+
+
+@pytest.mark.parametrize(
+    "subprotocols",
+    [
+        "streaming-whisper, api-key.Zmlyc3Q",
+        "api-key.c8OpY29uZA,streaming-whisper",
+        "token, first",
+        "bearer,first",
+        "realtime, openai-insecure-api-key.first, openai-beta.realtime-v1",
+    ],
+)
+def test_a_browser_offers_a_known_key_as_a_subprotocol(subprotocols: str) -> None:
+    assert is_authorized(None, KEYS, subprotocols)
+
+
+@pytest.mark.parametrize(
+    "subprotocols",
+    [
+        "",
+        "first",
+        "streaming-whisper, first",
+        "streaming-whisper, api-key.",
+        "streaming-whisper, api-key.first",
+        "streaming-whisper, api-key.Zmlyc3",
+        "streaming-whisper, api-key.Z",
+        "streaming-whisper, api-key.\udcff",
+        "token",
+        "first, token",
+        "token, realtime, first",
+        "realtime, openai-insecure-api-key.firs",
+    ],
+)
+def test_any_other_subprotocol_opens_nothing(subprotocols: str) -> None:
+    assert not is_authorized(None, KEYS, subprotocols)

@@ -87,6 +87,37 @@ async def test_an_unknown_key_gets_401_and_no_socket(serve: Serve, headers: dict
         assert "retry_after_s" not in body
 
 
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        (["streaming-whisper", "api-key.ZG9vci1rZXk"], "streaming-whisper"),
+        (["api-key.ZG9vci1rZXk", "streaming-whisper"], "streaming-whisper"),
+        (["token", "door-key"], "token"),
+        (["realtime", "openai-insecure-api-key.door-key"], "realtime"),
+        (["api-key.ZG9vci1rZXk"], None),
+    ],
+)
+async def test_a_key_among_the_subprotocols_opens_the_socket_and_is_neither_answered_nor_logged(
+    serve: Serve, offered: list[str], answered: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        serve(api_keys=("door-key",)) as server,
+        server.connect(subprotocols=offered) as client,
+    ):
+        assert client.subprotocol == answered
+        await client.send("{}")
+        await client.send(END_AUDIO)
+        assert len(await receive_all(client)) == 2
+    assert "door-key" not in caplog.text
+    assert "ZG9vci1rZXk" not in caplog.text
+
+
+async def test_an_unknown_key_among_the_subprotocols_is_refused(serve: Serve) -> None:
+    async with serve(api_keys=("door-key",)) as server:
+        refused = await refusal(server, subprotocols=["streaming-whisper", "api-key.dHdv"])
+        assert refused.response.status_code == 401
+
+
 async def test_one_stream_too_many_is_refused_and_the_others_go_on(serve: Serve) -> None:
     async with serve(max_streams=1) as server:
         async with server.connect() as client:
@@ -183,6 +214,12 @@ async def test_a_plain_request_is_told_to_upgrade(server: Server) -> None:
     assert status == 426
     assert "websocket" in body["error"]
     assert body["type"] == "upgrade_required"
+
+
+async def test_a_plain_request_learns_why_an_upgrade_would_be_refused(serve: Serve) -> None:
+    async with serve(max_streams=1) as server, server.connect():
+        status, body = await get(server, "/websocket")
+        assert (status, body["type"]) == (503, "too_many_streams")
 
 
 async def test_the_process_is_alive_without_triton(server: Server, triton: FakeTriton) -> None:
