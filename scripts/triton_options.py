@@ -11,6 +11,9 @@ from pathlib import Path
 
 SHARED_MEMORY_PREFIX = "streaming_whisper"
 LOCAL = "127.0.0.1"
+HEADER_PATTERN = "^options$"
+"""The gRPC header that becomes a request parameter of its name: perf_analyzer cannot send JSON in
+any other way."""
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Stages and workers share the cores better than threads share a layer."""
@@ -62,6 +65,7 @@ def options(
         f"--model-config-name={configuration}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
         *endpoints.options(),
+        f"--grpc-header-forward-pattern={HEADER_PATTERN}",
         f"--allow-gpu-metrics={str(gpu_metrics).lower()}",
         f"--exit-timeout-secs={exit_timeout_s}",
     ]

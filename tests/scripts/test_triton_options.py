@@ -28,6 +28,7 @@ def test_the_models_configuration_and_every_endpoint_are_named() -> None:
         "--allow-metrics=true",
         "--metrics-address=0.0.0.0",
         "--metrics-port=8002",
+        "--grpc-header-forward-pattern=^options$",
         "--allow-gpu-metrics=true",
         "--exit-timeout-secs=5",
     ]
