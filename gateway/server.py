@@ -9,7 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
 from gateway.messages import cut
+from gateway.peer import Peer
 from gateway.refusal import Refusal, RefusalType, refuse
 from gateway.session import Session, Shared
 from gateway.settings import Settings
@@ -96,26 +97,19 @@ class Gateway:
     async def serve_websocket(self, request: web.Request) -> web.StreamResponse:
         """Upgrade and serve one session, or say in JSON why not."""
         socket = Socket(self._settings.max_message_bytes)
-        refusal = self._refusal(request, socket)
+        refusal = self.refusal(request.headers) or _refusal_to_upgrade(request, socket)
         if refusal is not None:
             logger.info("%s is refused: %s", request.remote, refusal.body["type"])
             return _response(refusal)
-        session_id = secrets.token_hex(4)
-        self.sessions.add(session_id)
-        try:
+        with self.place() as session_id:
             await socket.prepare(request)
-            await self._serve(session_id, socket, request)
-        finally:
-            self.sessions.discard(session_id)
-            if not self.sessions and self._stopping.is_set():
-                self._all_left.set()
+            await self.serve(self._connection(socket, request), session_id, request.remote)
         return socket
 
-    def _refusal(self, request: web.Request, socket: Socket) -> Refusal | None:
-        """Why not. No upgrade is the last reason, so a plain request learns the others: a browser
-        tells its page nothing of a refused upgrade."""
-        authorization = request.headers.get("Authorization")
-        subprotocols = request.headers.get("Sec-WebSocket-Protocol")
+    def refusal(self, headers: Mapping[str, str]) -> Refusal | None:
+        """Why a request with these headers gets no session now."""
+        authorization = headers.get("Authorization")
+        subprotocols = headers.get("Sec-WebSocket-Protocol")
         if not is_authorized(authorization, self._settings.api_keys, subprotocols):
             problem = f"the API key is missing or unknown; {WHY_REFUSED}"
             return refuse(RefusalType.UNAUTHORIZED, problem)
@@ -126,24 +120,30 @@ class Gateway:
             return refuse(RefusalType.TOO_MANY_STREAMS, f"all {most} streams are taken")
         if self._admission.is_overloaded(time.monotonic()):
             return refuse(RefusalType.OVERLOADED, "the server is overloaded: words come late")
-        if not socket.can_prepare(request).ok:
-            return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
         return None
 
-    def _hop_samples(self, is_ahead: bool) -> int:
-        return self._settings.hop_samples(len(self.sessions), is_ahead)
+    @contextlib.contextmanager
+    def place(self) -> Iterator[str]:
+        """One of the sessions' places, and the id of who has it. Ask for a `refusal` before, with
+        no await between the two."""
+        session_id = secrets.token_hex(4)
+        self.sessions.add(session_id)
+        try:
+            yield session_id
+        finally:
+            self.sessions.discard(session_id)
+            if not self.sessions and self._stopping.is_set():
+                self._all_left.set()
 
-    async def _serve(self, session_id: str, socket: Socket, request: web.Request) -> None:
-        settings = self._settings
-        connection = Connection(
-            socket, request, send_timeout_s=settings.send_timeout_s, ping_s=settings.ping_s
-        )
-        session = Session(connection, self.shared)
-        logger.info("session %s starts: %s", session_id, request.remote)
+    async def serve(self, peer: Peer, session_id: str, remote: str | None) -> Close:
+        """A whole session, for whoever has the place; how it ended comes back."""
+        session = Session(peer, self.shared)
+        logger.info("session %s starts: %s", session_id, remote)
         started_at = time.monotonic()
         end: Close | None = None
         try:
             end = await session.run()
+            return end
         finally:
             logger.info(
                 "session %s ends: code %s, %.1f s of audio in %.1f s",
@@ -152,6 +152,15 @@ class Gateway:
                 session.audio_s,
                 time.monotonic() - started_at,
             )
+
+    def _connection(self, socket: Socket, request: web.Request) -> Connection:
+        settings = self._settings
+        return Connection(
+            socket, request, send_timeout_s=settings.send_timeout_s, ping_s=settings.ping_s
+        )
+
+    def _hop_samples(self, is_ahead: bool) -> int:
+        return self._settings.hop_samples(len(self.sessions), is_ahead)
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -165,6 +174,14 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(gateway.run)
     app.on_shutdown.append(gateway.stop)
     return app
+
+
+def _refusal_to_upgrade(request: web.Request, socket: Socket) -> Refusal | None:
+    """The last reason, so a plain request learns the others: a browser tells its page nothing of a
+    refused upgrade."""
+    if socket.can_prepare(request).ok:
+        return None
+    return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
 
 
 async def _report_unknown_path(request: web.Request) -> web.Response:
