@@ -11,12 +11,13 @@ import errno
 import socket
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON_VERSIONS = ((3, 11), (3, 12))
 """Triton's Python stub fails with numpy 2, and numpy 1 has no wheels for later versions."""
+MAX_PORT = 65_535
 
 
 class PreflightError(Exception):
@@ -71,6 +72,16 @@ def check_ports(ports: Iterable[Port]) -> None:
             _bind(port.host, port.port)
         except OSError as error:
             raise PreflightError(_port_failure(port, error)) from error
+
+
+def port_setting(environment: Mapping[str, str], name: str, default: int) -> int:
+    """The port that a variable names. Raises PreflightError when it is none."""
+    text = environment.get(name, str(default))
+    if not (text.isdecimal() and 0 < int(text) <= MAX_PORT):
+        raise PreflightError(
+            f"{name}={text!r} cannot be used: accepted is an integer from 1 to {MAX_PORT}"
+        )
+    return int(text)
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -15,7 +15,7 @@ from typing import Self
 
 from build import fetch_weights
 from gateway.settings import Settings as GatewaySettings
-from scripts import preflight, triton_server
+from scripts import preflight, triton_options, triton_server
 from scripts.child import Child, tail
 from scripts.preflight import Port, PreflightError
 from scripts.triton_server import ROOT
@@ -26,7 +26,6 @@ LOGS = OUTPUT / "logs"
 TRITON_START_TIMEOUT_S = 180
 GATEWAY_START_TIMEOUT_S = 30
 POLL_S = 0.2
-MAX_PORT = 65_535
 # Together under the 5 s in which everything has to end. The gateway gets most of it: it sends the
 # finals of what is being said. Triton has nothing left to do by then.
 GATEWAY_GRACE_S = 3.3
@@ -60,7 +59,7 @@ class Settings:
         gateway = GatewaySettings.from_environment(environment)
         return cls(
             gateway if gateway.port else replace(gateway, port=preflight.free_port()),
-            _metrics_port(environment.get("TRITON_METRICS_PORT", str(cls.metrics_port))),
+            preflight.port_setting(environment, "TRITON_METRICS_PORT", cls.metrics_port),
             environment.get("WHISPER_MODEL") or cls.model,
         )
 
@@ -92,6 +91,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Models:
+    """Which configurations of the model repository are served, and with what."""
+
+    repository: Path = ROOT / "model_repository"
+    config_name: str = triton_server.EMBEDDED
+    backends: Path = OUTPUT / "triton_backends"
+    """The Python backend is laid out there; other backends may stand beside it."""
+    engine: Path | None = None
+    """Folder of a compiled engine. None: the CTranslate2 weights of WHISPER_MODEL."""
+
+
+@dataclass(frozen=True)
 class _Part:
     """One of the two: how to see that it is ready, how long to wait, where its errors are."""
 
@@ -115,16 +126,16 @@ class Server:
         *,
         environment: Mapping[str, str] = os.environ,
         logs: Path = LOGS,
-        repository: Path = ROOT / "model_repository",
+        models: Models | None = None,
         report: Callable[[str], None] = print,
     ) -> None:
         self.settings = settings
         self._environment = environment
         self._logs = logs
-        self._repository = repository
+        self._models = models or Models()
         self._report = report
         self._parts: list[_Part] = []
-        self._shared_memory = triton_server.shared_memory_prefix(os.getpid(), settings.triton[1])
+        self._shared_memory = triton_options.shared_memory_prefix(os.getpid(), settings.triton[1])
 
     def __enter__(self) -> Self:
         """Start, or leave nothing behind."""
@@ -180,13 +191,23 @@ class Server:
 
     def _start_triton(self) -> None:
         settings = self.settings
-        backends = OUTPUT / "triton_backends"
-        triton_server.make_backends(backends)
+        models = self._models
+        triton_server.make_backends(models.backends)
         command = triton_server.command(
-            self._repository, *settings.triton, settings.metrics_port, backends, self._shared_memory
+            models.repository,
+            *settings.triton,
+            settings.metrics_port,
+            models.backends,
+            self._shared_memory,
+            models.config_name,
         )
-        model = fetch_weights.model_folder(settings.model)
-        environment = triton_server.environment(self._environment, model, _silero_vad())
+        weights = fetch_weights.model_folder(settings.model)
+        environment = triton_server.environment(
+            self._environment,
+            models.engine or weights,
+            _silero_vad(),
+            companion=None if models.engine is None else weights,
+        )
         self._start_part(
             _Part(
                 Child("Triton", command, environment, self._logs / "triton.log"),
@@ -233,15 +254,6 @@ class Server:
 def shown(path: Path) -> str:
     """A path as people see it: from the repository's root where it is inside."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-def _metrics_port(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) <= MAX_PORT):
-        raise PreflightError(
-            f"TRITON_METRICS_PORT={text!r} cannot be used: "
-            f"accepted is an integer from 1 to {MAX_PORT}"
-        )
-    return int(text)
 
 
 def _silero_vad() -> Path:

@@ -9,7 +9,7 @@ import re
 import shutil
 import site
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,15 +18,23 @@ from tritonclient.utils import InferenceServerException
 
 from scripts.child import TAIL_LINES
 from scripts.preflight import python_library_folder
+from scripts.triton_options import (
+    ONE_THREAD,
+    SHARED_MEMORY_PREFIX,
+    Endpoints,
+    instruction_set,
+    joined,
+    options,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 EXIT_TIMEOUT_S = 1
+EMBEDDED = "embedded"
+"""The configurations with which the models run on CTranslate2, without TensorRT-LLM."""
 SHARED_MEMORY = Path("/dev/shm")
-SHARED_MEMORY_PREFIX = "streaming_whisper"
 
 TUNING = {
-    # One thread for each worker: workers share the cores better than threads share a layer.
-    "OMP_NUM_THREADS": "1",
+    **ONE_THREAD,
     # By default glibc gives the encoder's big buffers back after every call, and most of the next
     # call's time goes into page faults.
     # One heap for each core's worker and one for the rest: with a single one they wait for it.
@@ -38,44 +46,60 @@ TUNING = {
 _TELLING = re.compile(r"E\d{4} |\w*(Error|Exception)\b")
 _NO_GPU = "CudaDriverHelper has not been initialized"
 """What Triton logs as an error on every machine without a GPU."""
-AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})
 
 
 def command(
-    repository: Path, host: str, port: int, metrics_port: int, backends: Path, shared_memory: str
+    repository: Path,
+    host: str,
+    port: int,
+    metrics_port: int,
+    backends: Path,
+    shared_memory: str,
+    config_name: str = EMBEDDED,
 ) -> list[str]:
-    """Triton's command line; `shared_memory` is the prefix of its regions' names."""
+    """Triton's command line; `shared_memory` is the prefix of its regions' names.
+
+    Models that have no configuration named `config_name` take their `config.pbtxt`.
+    """
     return [
-        str(_package() / "bin/tritonserver"),
-        f"--model-repository={repository}",
-        "--model-config-name=embedded",
+        str(program()),
+        *options(
+            repository,
+            config_name,
+            Endpoints(host, port, metrics_port),
+            shared_memory,
+            gpu_metrics=False,
+            exit_timeout_s=EXIT_TIMEOUT_S,
+        ),
         f"--backend-directory={backends}",
-        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
-        "--allow-http=false",
-        f"--grpc-address={host}",
-        f"--grpc-port={port}",
-        "--allow-metrics=true",
-        "--allow-gpu-metrics=false",
-        "--metrics-address=127.0.0.1",
-        f"--metrics-port={metrics_port}",
-        f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
     ]
 
 
-def environment(base: Mapping[str, str], model: Path, silero_vad: Path) -> dict[str, str]:
-    """The environment of Triton and its stages: `base`, tuned where `base` says nothing."""
+def program() -> Path:
+    """The server's binary."""
+    return _package() / "bin/tritonserver"
+
+
+def environment(
+    base: Mapping[str, str], model: Path, silero_vad: Path, companion: Path | None = None
+) -> dict[str, str]:
+    """The environment of Triton and its stages: `base`, tuned where `base` says nothing.
+
+    `companion`: the CTranslate2 Whisper that times words; None: what `base` says, or `model`.
+    """
     packages = _site_packages()
     libraries = [packages / "nvidia_pytriton.libs", python_library_folder()]
     return {
         **TUNING,
-        **_instruction_set(_cpu_flags()),
+        **instruction_set(),
         **base,
         "WHISPER_MODEL_DIR": str(model),
+        **({} if companion is None else {"WHISPER_COMPANION_DIR": str(companion)}),
         "SILERO_VAD_ONNX": str(silero_vad),
-        "PYTHONPATH": _joined([ROOT, packages]),
+        "PYTHONPATH": joined(ROOT, packages),
         # The stages embed Python, which looks for its home beside the first `python3` in PATH.
-        "PATH": _joined([Path(sys.prefix) / "bin", base.get("PATH", os.defpath)]),
-        "LD_LIBRARY_PATH": _joined([*libraries, base.get("LD_LIBRARY_PATH")]),
+        "PATH": joined(Path(sys.prefix) / "bin", base.get("PATH", os.defpath)),
+        "LD_LIBRARY_PATH": joined(*libraries, base.get("LD_LIBRARY_PATH")),
     }
 
 
@@ -115,11 +139,6 @@ def remove_shared_memory(prefix: str) -> None:
             region.unlink()
 
 
-def shared_memory_prefix(owner: int, port: int) -> str:
-    """A prefix that no other server's regions have; `owner` is the supervisor's process id."""
-    return f"{SHARED_MEMORY_PREFIX}_{owner}_{port}_"
-
-
 def remove_abandoned_shared_memory() -> None:
     """Remove the regions whose supervisor is gone: it was killed and could not do it."""
     for region in SHARED_MEMORY.glob(f"{SHARED_MEMORY_PREFIX}_*"):
@@ -136,10 +155,6 @@ def _package() -> Path:
     return _site_packages() / "pytriton/tritonserver"
 
 
-def _joined(paths: Iterable[Path | str | None]) -> str:
-    return os.pathsep.join(str(path) for path in paths if path)
-
-
 def _copy(source: Path, target: Path) -> None:
     """Copy under a temporary name: a server that runs already may have the old file mapped."""
     if target.is_file() and target.stat().st_mtime == source.stat().st_mtime:
@@ -148,16 +163,3 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copy2(source, partial)
     partial.chmod(0o755)
     partial.replace(target)
-
-
-def _cpu_flags() -> frozenset[str]:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return frozenset(line.partition(":")[2].split())
-    return frozenset()
-
-
-def _instruction_set(cpu_flags: frozenset[str]) -> dict[str, str]:
-    """CTranslate2 does not use AVX-512 by itself on processors that are not Intel's."""
-    return {"CT2_FORCE_CPU_ISA": "AVX512"} if cpu_flags >= AVX512_FLAGS else {}

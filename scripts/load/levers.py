@@ -22,7 +22,7 @@ from scripts import load_test
 from scripts.load import run, table
 from scripts.load.bench import environment, write_entry
 from scripts.preflight import PreflightError
-from scripts.server import OUTPUT, Server, ServerError, Settings
+from scripts.server import OUTPUT, Models, Server, ServerError, Settings
 
 REPOSITORY = run.ROOT / "model_repository"
 DEFAULTS = ("--streams=12", "--duration=40", "--ramp=4")
@@ -105,7 +105,7 @@ def measure(lever: Lever, options: Sequence[str]) -> list[str]:
             Settings.from_environment(setting),
             environment=setting,
             logs=OUTPUT / "logs/levers",
-            repository=repository,
+            models=Models(repository=repository),
         ) as server:
             outputs = [f"--markdown={result}", "--recalibrate", f"--server-pid={os.getpid()}"]
             if load_test.main([f"--url={server.settings.url}", *outputs, *options]):

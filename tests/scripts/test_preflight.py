@@ -33,6 +33,17 @@ def test_a_missing_library_names_file_and_package(monkeypatch: pytest.MonkeyPatc
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("text", ["", "0", "65536", "-1", "8001x"])
+def test_a_port_that_is_none_is_named_with_its_setting(text: str) -> None:
+    with pytest.raises(PreflightError, match=f"PORT='{text}' .* an integer from 1 to 65535"):
+        preflight.port_setting({"PORT": text}, "PORT", 8001)
+
+
+def test_a_port_that_is_not_set_is_the_default() -> None:
+    assert preflight.port_setting({"PORT": "9"}, "PORT", 8001) == 9
+    assert preflight.port_setting({}, "PORT", 8001) == 8001
+
+
 def test_a_port_in_use_names_port_owner_and_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]

@@ -12,9 +12,9 @@ import pytest
 
 from gateway.settings import SettingsError
 from scripts import server as server_module
-from scripts import triton_server
+from scripts import triton_options, triton_server
 from scripts.preflight import PreflightError
-from scripts.server import Server, ServerError, Settings
+from scripts.server import Models, Server, ServerError, Settings
 from tests.processes import assert_all_end, until
 from tests.serving import serving_environment
 
@@ -31,7 +31,7 @@ def idle_server(tmp_path: Path) -> Server:
 
 
 def left_in_shared_memory(server: Server) -> list[Path]:
-    prefix = triton_server.shared_memory_prefix(os.getpid(), server.settings.triton[1])
+    prefix = triton_options.shared_memory_prefix(os.getpid(), server.settings.triton[1])
     return list(triton_server.SHARED_MEMORY.glob(f"{prefix}*"))
 
 
@@ -111,7 +111,7 @@ def test_a_stage_that_fails_to_load_is_quoted_and_nothing_is_left(tmp_path: Path
         Settings.from_environment(environment),
         environment=environment,
         logs=tmp_path / "logs",
-        repository=stage.parent,
+        models=Models(repository=stage.parent),
         report=lambda _: None,
     )
     with pytest.raises(ServerError, match="No module named 'a_module_that_is_missing'"):

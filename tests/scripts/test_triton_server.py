@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import triton_server
-
-AVX512_FLAGS = frozenset(triton_server.AVX512_FLAGS)
+from scripts import triton_options, triton_server
 
 
 def environment(base: dict[str, str]) -> dict[str, str]:
@@ -30,13 +28,6 @@ def test_what_the_operator_has_set_is_kept() -> None:
     assert told["OMP_NUM_THREADS"] == "4"
     assert told["LD_LIBRARY_PATH"].endswith(":/opt/lib")
     assert int(told["MALLOC_ARENA_MAX"]) > 1
-
-
-def test_avx512_is_forced_only_where_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_server, "_cpu_flags", lambda: AVX512_FLAGS | {"sse2"})
-    assert environment({})["CT2_FORCE_CPU_ISA"] == "AVX512"
-    monkeypatch.setattr(triton_server, "_cpu_flags", lambda: AVX512_FLAGS - {"avx512_vnni"})
-    assert "CT2_FORCE_CPU_ISA" not in environment({})
 
 
 def test_the_backend_folder_has_the_three_files_and_can_be_made_twice(tmp_path: Path) -> None:
@@ -80,8 +71,8 @@ def test_only_the_shared_memory_of_dead_supervisors_is_abandoned(
     monkeypatch.setattr(triton_server, "SHARED_MEMORY", tmp_path)
     with subprocess.Popen(["true"]) as ended:
         pass
-    dead = tmp_path / f"{triton_server.shared_memory_prefix(ended.pid, 8001)}region"
-    alive = tmp_path / f"{triton_server.shared_memory_prefix(os.getpid(), 8001)}region"
+    dead = tmp_path / f"{triton_options.shared_memory_prefix(ended.pid, 8001)}region"
+    alive = tmp_path / f"{triton_options.shared_memory_prefix(os.getpid(), 8001)}region"
     foreign = tmp_path / "streaming_whisperer"
     for region in (dead, alive, foreign):
         region.touch()
