@@ -53,7 +53,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     def __exit__(self, *_: object) -> None:
         self._server.stop(grace=0).wait()
 
-    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802 (gRPC's name)
+    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802 (gRPC's name)
+        return messages.ServerReadyResponse(ready=self.ready)
+
+    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         return messages.ModelReadyResponse(ready=self.ready and request.name == ENSEMBLE)
 
     def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
