@@ -4,7 +4,10 @@ A `Close` ends the session, a `ClientGone` with nobody left to tell it to. The s
 `EngineUnavailable` into a `Close`. The codes are RFC 6455's and those of IANA's registry.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
+
+from gateway.messages import Frame, error_frame
 
 
 class CloseCode(IntEnum):
@@ -35,6 +38,20 @@ class ClientGone(Close):
 
     def __init__(self) -> None:
         super().__init__(CloseCode.NORMAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """How an end is told to the client: the last frames, and the close."""
+
+    frames: tuple[Frame, ...]
+    code: int
+    reason: str = ""
+
+
+def farewell(end: Close) -> Farewell:
+    """An end as docs/protocol.md has it."""
+    return Farewell(() if end.error is None else (error_frame(end.error),), end.code)
 
 
 class EngineUnavailable(Exception):  # noqa: N818

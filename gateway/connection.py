@@ -8,15 +8,15 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import NoReturn
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
 
 from gateway.auth import ANSWERED
-from gateway.closing import ClientGone, Close, CloseCode
-from gateway.messages import Frame, error_frame
+from gateway.closing import ClientGone, Close, CloseCode, Farewell, farewell
+from gateway.messages import Frame
 from gateway.patience import Patience
 
 CLOSE_TIMEOUT_S = 1.0
@@ -26,6 +26,7 @@ SILENT_PINGS = 2
 LOOK_S = 1.0
 """How often to look whether the connection is still there while nothing is read from it."""
 _LINGER_STEP_S = 0.02
+_MAX_REASON_BYTES = 123
 _TAKEN_AT_ONCE_BYTES = 32_768
 """Half of what asyncio's transports buffer before they ask to wait."""
 
@@ -34,9 +35,15 @@ logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 class Socket(web.WebSocketResponse):
-    """aiohttp's websocket; one that is sent too much says so in an error frame before it closes."""
+    """aiohttp's websocket; one that is sent too much says so before it closes.
 
-    def __init__(self, max_message_bytes: int) -> None:
+    It answers with a subprotocol of `ANSWERED` where the client offers one.
+    """
+
+    def __init__(
+        self, max_message_bytes: int, farewell: Callable[[Close], Farewell] = farewell
+    ) -> None:
+        """`farewell` says how this client's protocol tells an end."""
         # No heartbeat: aiohttp's would take a client that we do not read for one that is silent.
         super().__init__(
             timeout=CLOSE_TIMEOUT_S,
@@ -46,6 +53,7 @@ class Socket(web.WebSocketResponse):
             max_msg_size=max_message_bytes + 1,  # aiohttp refuses what reaches its limit
         )
         self._max_message_bytes = max_message_bytes
+        self.farewell = farewell
 
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
@@ -58,9 +66,12 @@ class Socket(web.WebSocketResponse):
 
     async def _refuse_large_message(self) -> None:
         error = f"the message is too large; accepted are {self._max_message_bytes} bytes at most"
+        last = self.farewell(Close(CloseCode.TOO_LARGE, error))
+        close = last.code.to_bytes(2, "big") + _close_reason(last.reason)
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await self.send_str(json.dumps(error_frame(error)))
-            await self.send_frame(CloseCode.TOO_LARGE.to_bytes(2, "big"), WSMsgType.CLOSE)
+            for frame in last.frames:
+                await self.send_str(json.dumps(frame))
+            await self.send_frame(close, WSMsgType.CLOSE)
             # The rest of the message is on its way: closing now would reset the connection, and
             # the reset could overtake the error. So only our half is closed, and what comes in is
             # thrown away until the client has closed its own.
@@ -146,15 +157,17 @@ class Connection:
                 await self._write(self._socket.ping())
 
     async def close(self, end: Close) -> None:
-        """Tell the error if there is one, close, and see to it that the connection ends."""
+        """Tell how it ends, close, and see to it that the connection ends."""
         self._patience.close()
-        if end.error is not None and not self._socket.closed:
+        last = self._socket.farewell(end)
+        if last.frames and not self._socket.closed:
             with contextlib.suppress(TimeoutError, ClientGone):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self._write(self._socket.send_str(json.dumps(error_frame(end.error))))
+                    for frame in last.frames:
+                        await self._write(self._socket.send_str(json.dumps(frame)))
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
-                await self._socket.close(code=end.code)
+                await self._socket.close(code=last.code, message=_close_reason(last.reason))
         if self._transport is not None and self._transport.get_write_buffer_size():
             self._transport.abort()  # nobody reads it, so it would stay open for ever
         await asyncio.gather(*self._writing, return_exceptions=True)
@@ -193,3 +206,8 @@ class Connection:
             raise Close(message.data.code)
         elif message.type is not WSMsgType.PONG:
             raise ClientGone
+
+
+def _close_reason(text: str) -> bytes:
+    """A close frame's reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5)."""
+    return text.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()

@@ -1,7 +1,8 @@
 """The frames around transcriptions: what the server says besides them, and what clients may ask.
 
-Pure. Transcription messages are made by the pipeline; metadata is `gateway.protocol`'s. `Flush` and
-`Configure` are not on the wire: only code of the gateway that speaks for a client asks for them.
+Pure. Transcription messages are made by the pipeline; metadata is `gateway.protocol`'s. `Alive`,
+`Flush` and `Configure` are not on the wire: only code of the gateway that speaks for a client says
+them.
 """
 
 import json
@@ -30,8 +31,16 @@ class Request(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """The client has said something that is not for the session: it is still there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """End the open utterance here. `FLUSHED` follows its final; audio behind it waits for that."""
+
+    discard: bool = False
+    """Nobody waits for the open utterance: it gets no final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +59,14 @@ def error_frame(message: str) -> Frame:
     return {"type": "error", "message": message, "body": {"message": message}}
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, max_chars: int = MAX_TEXT_CHARS) -> Any:
     """Strict JSON, without Python's NaN and Infinity.
 
     Raises:
         ValueError: it is not JSON; the text says where.
     """
-    if len(text) > MAX_TEXT_CHARS:
-        raise ValueError(f"{len(text)} characters; accepted are {MAX_TEXT_CHARS} at most")
+    if len(text) > max_chars:
+        raise ValueError(f"{len(text)} characters; accepted are {max_chars} at most")
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:

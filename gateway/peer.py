@@ -8,11 +8,11 @@ whatever ends the conversation is a `Close` or `ClientGone` raised from one of t
 from typing import NoReturn, Protocol
 
 from gateway.closing import Close
-from gateway.messages import Configure, Flush, Frame
+from gateway.messages import Alive, Configure, Flush, Frame
 
-Incoming = bytes | str | Flush | Configure
-"""A packet of audio, a text as docs/protocol.md has it, or what only the gateway itself asks for.
-The first must be a text, the metadata."""
+Incoming = bytes | str | Alive | Flush | Configure
+"""A packet of audio, a text as docs/protocol.md has it, or what only the gateway itself says.
+The first that is not `Alive` must be a text, the metadata."""
 
 
 class Peer(Protocol):

@@ -9,7 +9,8 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
 
 from aiohttp import web
 
@@ -17,6 +18,9 @@ from gateway.admission import Admission
 from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
+from gateway.dialects.dialect import Dialect, Entrance, RefusedUpgrade, Upgrade
+from gateway.dialects.entrances import ENTRANCES
+from gateway.dialects.peer import TranslatedPeer
 from gateway.messages import cut
 from gateway.peer import Peer
 from gateway.refusal import Refusal, RefusalType, refuse
@@ -35,7 +39,14 @@ WEBSOCKET_PATHS = (
 STOP_TIMEOUT_S = 3.0
 """For all sessions to end when the server is told to stop; what is left then is cancelled."""
 
+Shape = Callable[[Refusal], Refusal]
+"""Gives a refusal the shape that a protocol's clients expect."""
+
 logger = logging.getLogger(__name__)
+
+
+def _as_it_is(refusal: Refusal) -> Refusal:
+    return refusal
 
 
 class Gateway:
@@ -55,6 +66,11 @@ class Gateway:
         """Everything that is served."""
         return [
             *(web.get(path, self.serve_websocket) for path in WEBSOCKET_PATHS),
+            *(
+                web.get(path, partial(self.serve_dialect, entrance))
+                for entrance in ENTRANCES
+                for path in entrance.paths
+            ),
             web.get("/healthz", self.report_health),
             web.get("/readyz", self.report_readiness),
             web.get("/{path:.*}", _report_unknown_path),
@@ -96,14 +112,42 @@ class Gateway:
 
     async def serve_websocket(self, request: web.Request) -> web.StreamResponse:
         """Upgrade and serve one session, or say in JSON why not."""
-        socket = Socket(self._settings.max_message_bytes)
-        refusal = self.refusal(request.headers) or _refusal_to_upgrade(request, socket)
+        refusal = self.refusal(request.headers)
         if refusal is not None:
-            logger.info("%s is refused: %s", request.remote, refusal.body["type"])
-            return _response(refusal)
+            return _refused(request, refusal)
+        return await self._upgrade(request, Socket(self._settings.max_message_bytes))
+
+    async def serve_dialect(self, entrance: Entrance, request: web.Request) -> web.StreamResponse:
+        """The same for a client of another protocol, in its own terms."""
+        refusal = self.refusal(request.headers)
+        if refusal is not None:
+            return _refused(request, refusal, entrance.refuse)
+        try:
+            dialect = entrance.begin(_upgrade_of(request))
+        except RefusedUpgrade as refused:
+            logger.info("%s is refused: it asks for what cannot be served", request.remote)
+            return _response(refused.refusal)
+        socket = Socket(self._settings.max_message_bytes, dialect.farewell)
+        socket.headers.update(dialect.response_headers)
+        return await self._upgrade(request, socket, entrance.refuse, dialect)
+
+    async def _upgrade(
+        self,
+        request: web.Request,
+        socket: Socket,
+        shape: Shape = _as_it_is,
+        dialect: Dialect | None = None,
+    ) -> web.StreamResponse:
+        if not socket.can_prepare(request).ok:
+            # The last reason, so a plain request learns the others: a browser tells its page
+            # nothing of a refused upgrade.
+            problem = "this path speaks websocket (RFC 6455)"
+            return _refused(request, refuse(RefusalType.UPGRADE_REQUIRED, problem), shape)
         with self.place() as session_id:
             await socket.prepare(request)
-            await self.serve(self._connection(socket, request), session_id, request.remote)
+            connection = self._connection(socket, request)
+            peer = TranslatedPeer(connection, dialect) if dialect else connection
+            await self.serve(peer, session_id, request.remote)
         return socket
 
     def refusal(self, headers: Mapping[str, str]) -> Refusal | None:
@@ -176,12 +220,14 @@ def create_app(settings: Settings) -> web.Application:
     return app
 
 
-def _refusal_to_upgrade(request: web.Request, socket: Socket) -> Refusal | None:
-    """The last reason, so a plain request learns the others: a browser tells its page nothing of a
-    refused upgrade."""
-    if socket.can_prepare(request).ok:
-        return None
-    return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
+def _upgrade_of(request: web.Request) -> Upgrade:
+    query = tuple(request.query.items())
+    return Upgrade(request.path, query, request.headers, time.time())
+
+
+def _refused(request: web.Request, refusal: Refusal, shape: Shape = _as_it_is) -> web.Response:
+    logger.info("%s is refused: %s", request.remote, refusal.body["type"])
+    return _response(shape(refusal))
 
 
 async def _report_unknown_path(request: web.Request) -> web.Response:

@@ -21,6 +21,7 @@ from gateway.messages import (
     FINISHED,
     FLUSHED,
     HEALTHY,
+    Alive,
     Configure,
     Flush,
     Request,
@@ -120,8 +121,10 @@ class Session:
                 await self._on_packet(uplink, message)
             case str():
                 await self._on_text(uplink, message)
-            case Flush():
-                await self._settle(uplink)
+            case Alive():
+                pass
+            case Flush(discard):
+                await self._settle(uplink, discard)
                 await self._peer.send(FLUSHED)
             case Configure():
                 await self._settle(uplink)
@@ -129,7 +132,10 @@ class Session:
 
     async def _receive_metadata(self) -> SessionOptions:
         timeout_s = self._settings.metadata_timeout_s
-        message = await self._peer.receive(self._loop.time() + timeout_s)
+        until = self._loop.time() + timeout_s
+        message = await self._peer.receive(until)
+        while isinstance(message, Alive):
+            message = await self._peer.receive(until)
         if message is None:
             raise Close(CloseCode.REFUSED, f"no metadata has come within {timeout_s:g} s")
         if not isinstance(message, str):
@@ -167,10 +173,10 @@ class Session:
         else:
             raise Close(CloseCode.NORMAL)
 
-    async def _settle(self, uplink: Uplink) -> None:
+    async def _settle(self, uplink: Uplink, discard: bool = False) -> None:
         """Return when the finals of all audio so far have been sent. Reading waits meanwhile, so
         nothing that comes later can overtake them."""
-        await uplink.flush()
+        await uplink.flush(discard)
         await uplink.in_flight.drained()
 
     async def _on_packet(self, uplink: Uplink, packet: bytes) -> None:

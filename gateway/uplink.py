@@ -63,15 +63,19 @@ class Uplink:
                 for pcm in self._blocker.push(self._decoder.decode(part)):
                     await self._send(self.sequencer.audio(pcm))
 
-    async def flush(self) -> None:
-        """Send what is left and end the sequence: the open utterance gets its final."""
+    async def flush(self, discard: bool = False) -> None:
+        """Send what is left and end the sequence: the open utterance gets its final.
+
+        `discard`: it gets none, and what is left is sent only for the clock to go on.
+        """
         async with self._turn:
             self.unflushed = False
             for pcm in self._blocker.push(self._decoder.flush()) + self._blocker.flush():
                 await self._send(self.sequencer.audio(pcm))
             if self.sequencer.is_open:
-                await self._hear_all_answers()
-                await self._send(self.sequencer.end())
+                if not discard:
+                    await self._hear_all_answers()
+                await self._send(self.sequencer.end(discard))
 
     async def end(self) -> None:
         """The audio is over: flush, and take no more."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.messages import FLUSHED, Configure, Flush
+from gateway.messages import FLUSHED, Alive, Configure, Flush
 from gateway.peer import Incoming
 from gateway.session import Session
+from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton, text_of
 from tests.gateway.memory_peer import MemoryPeer
 from tests.gateway.support import END_AUDIO, HOP_SAMPLES, Server, speech, tone
@@ -90,3 +91,31 @@ async def test_a_server_that_stops_does_not_wait_for_a_flush(
     await server.gateway.stop()
     assert (await running).code == 1012
     triton.sequences.clear()
+
+
+async def test_a_flush_that_discards_drops_the_open_utterance_and_the_clock_goes_on(
+    server: Server, triton: FakeTriton
+) -> None:
+    first, second = (tone(HOP_SAMPLES + 7, seed).tobytes() for seed in (1, 2))
+    frames = await told(server, "{}", first, Flush(discard=True), second)
+    assert said(frames) == ["-", text_of(second)]
+    assert [hop.parameters.get("discard") for hop in triton.hops if hop.end] == [True, None]
+    starts = [json.loads(hop.parameters["options"]) for hop in triton.hops if hop.start]
+    assert starts == [{}, {"start_sample": HOP_SAMPLES + 7}]
+
+
+async def test_signs_of_life_may_come_before_the_metadata_and_ask_for_nothing(
+    server: Server,
+) -> None:
+    audio = tone(HOP_SAMPLES).tobytes()
+    frames = await told(server, Alive(), "{}", Alive(), audio, Alive())
+    assert said(frames) == [text_of(audio)]
+
+
+async def test_signs_of_life_do_not_count_as_metadata(serve: Serve) -> None:
+    async with serve(metadata_timeout_s=0.05) as server:
+        peer = MemoryPeer(Alive(), Alive())
+        end = await Session(peer, server.gateway.shared).run()
+    assert end.code == 1008
+    assert end.error is not None
+    assert "no metadata" in end.error

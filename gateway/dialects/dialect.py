@@ -1,0 +1,93 @@
+"""What a dialect is: how its clients come in, and how what is said is translated.
+
+Pure. An `Entrance` is asked once for each upgrade request, and gives a new `Dialect`, which lives
+as long as the session. Its calls are made one at a time, in the order in which things were said.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.closing import Close, Farewell
+from gateway.messages import Frame
+from gateway.peer import Incoming
+from gateway.refusal import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request for a websocket."""
+
+    path: str
+    query: tuple[tuple[str, str], ...]
+    """Names and values, in their order; a name may come twice."""
+    headers: Mapping[str, str]
+    """Names in any case."""
+    at: float
+    """Unix time, in seconds."""
+
+    def last(self, name: str) -> str | None:
+        """The value of a query parameter; the last one counts."""
+        values = self.all(name)
+        return values[-1] if values else None
+
+    def all(self, name: str) -> list[str]:
+        """All values of a query parameter."""
+        return [value for key, value in self.query if key == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What follows from a client's message."""
+
+    requests: tuple[Incoming, ...] = ()
+    """For the session, in this order."""
+    replies: tuple[Frame, ...] = ()
+    """For the client, at once."""
+
+
+class Dialect(Protocol):
+    """One client's side of a protocol."""
+
+    response_headers: Mapping[str, str]
+    """For the response to the upgrade."""
+
+    def open(self) -> Turn:
+        """What is said before the client has said anything."""
+
+    def hear(self, message: str | bytes) -> Turn:
+        """The client has said this.
+
+        Raises:
+            Close: the session must end so.
+        """
+
+    def tell(self, frame: Frame) -> list[Frame]:
+        """The session has said this; frames for the client come out."""
+
+    def farewell(self, end: Close) -> Farewell:
+        """How the end of the session is told."""
+
+
+class Entrance(Protocol):
+    """How a protocol's clients come in."""
+
+    paths: tuple[str, ...]
+
+    def begin(self, upgrade: Upgrade) -> Dialect:
+        """A client who has been let in.
+
+        Raises:
+            RefusedUpgrade: what it asks for cannot be served.
+        """
+
+    def refuse(self, refusal: Refusal) -> Refusal:
+        """The gateway's own refusal, in the shape that this protocol's clients expect."""
+
+
+class RefusedUpgrade(Exception):  # noqa: N818, a refusal is an answer
+    """An upgrade is answered with this response."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.status)
+        self.refusal = refusal

@@ -1,0 +1,5 @@
+"""Where the clients of each dialect come in."""
+
+from gateway.dialects.dialect import Entrance
+
+ENTRANCES: tuple[Entrance, ...] = ()

@@ -1,0 +1,63 @@
+"""A client who speaks a dialect, as a session's peer.
+
+The only module of the dialects that waits for anything; it knows no protocol. Its rule: clients are
+sent their frames in the order in which the dialect made them, whichever task it made them in.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import NoReturn
+
+from gateway.closing import Close
+from gateway.connection import Connection
+from gateway.dialects.dialect import Dialect, Turn
+from gateway.messages import Alive, Frame
+from gateway.peer import Incoming
+
+
+class TranslatedPeer:
+    """A connection with a dialect in front of it."""
+
+    def __init__(self, connection: Connection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._is_open = False
+        self._incoming: deque[Incoming] = deque()
+        self._outgoing: deque[Frame] = deque()
+        self._sending = asyncio.Lock()
+
+    async def receive(self, until: float) -> Incoming | None:
+        """What comes next; see `gateway.peer.Peer`."""
+        if not self._is_open:
+            self._is_open = True
+            await self._take(self._dialect.open())
+        while not self._incoming:
+            message = await self._connection.receive(until)
+            if message is None:
+                return None
+            turn = self._dialect.hear(message)
+            await self._take(turn if turn.requests else Turn((Alive(),), turn.replies))
+        return self._incoming.popleft()
+
+    async def send(self, frame: Frame) -> None:
+        """Translate a session's frame; see `gateway.peer.Peer`."""
+        await self._send(self._dialect.tell(frame))
+
+    async def keep_alive(self) -> NoReturn:
+        """See `gateway.peer.Peer`."""
+        await self._connection.keep_alive()
+
+    async def close(self, end: Close) -> None:
+        """See `gateway.peer.Peer`. The connection asks the dialect for its farewell."""
+        await self._connection.close(end)
+
+    async def _take(self, turn: Turn) -> None:
+        self._incoming += turn.requests
+        await self._send(turn.replies)
+
+    async def _send(self, frames: Iterable[Frame]) -> None:
+        self._outgoing += frames
+        async with self._sending:
+            while self._outgoing:
+                await self._connection.send(self._outgoing.popleft())
