@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 WHISPER_MODEL ?= base
+PERF ?= ensemble
 export PYTHON WHISPER_MODEL
 
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes
@@ -38,6 +39,11 @@ bench: $(VENV)/dev.stamp $(WEIGHTS) ## measure rising numbers of streams, into d
 .PHONY: levers
 levers: $(VENV)/dev.stamp $(WEIGHTS) ## measure what each lever is worth, into docs/benchmarks.md
 	@exec $(BIN)/python -m scripts.load.levers $(BENCH)
+
+.PHONY: perf
+perf: $(VENV)/dev.stamp ## measure a Triton that runs with perf_analyzer (PERF="whisper --help" for more)
+	@$(BIN)/python build/fetch_perf_analyzer.py
+	@exec $(BIN)/python scripts/perf_analyzer.py $(PERF)
 
 .PHONY: check
 check: $(VENV)/dev.stamp ## linters and type checkers

@@ -24,6 +24,7 @@ from gateway.dialects.peer import TranslatedPeer
 from gateway.messages import cut
 from gateway.peer import Peer
 from gateway.refusal import Refusal, RefusalType, refuse
+from gateway.rest import routes as rest
 from gateway.session import Session, Shared
 from gateway.settings import Settings
 from gateway.triton import Triton
@@ -73,6 +74,7 @@ class Gateway:
             ),
             web.get("/healthz", self.report_health),
             web.get("/readyz", self.report_readiness),
+            *rest.routes(self),
             web.get("/{path:.*}", _report_unknown_path),
         ]
 

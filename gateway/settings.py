@@ -53,6 +53,10 @@ class Settings:
     """Audio of a session from its oldest unanswered hop to the newest; its socket is not read while
     it is that much."""
     ping_s: float = 20
+    max_file_bytes: int = 2**30
+    """Of a file that is sent to be transcribed as a whole. It lies on disk meanwhile."""
+    models: tuple[str, ...] = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+    """Names under which clients of OpenAI's API may ask for the one model that is served."""
 
     def hop_samples(self, streams: int, is_ahead: bool) -> int:
         """How long a hop is while so many streams are served. `is_ahead`: of real time."""
@@ -117,6 +121,12 @@ def _keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    _require(all(names))
+    return names
+
+
 def _integer(least: int, most: int, unit: str = "") -> _Reader:
     def parse(text: str) -> int:
         value = int(text)
@@ -167,4 +177,6 @@ _READERS: Mapping[str, _Reader] = {
     "answer_timeout_s": _seconds(_DAY_S),
     "max_audio_in_flight_s": _seconds(600),
     "ping_s": _seconds(_DAY_S),
+    "max_file_bytes": _integer(1024, 2**40, " (bytes)"),
+    "models": _Reader(_names, "accepted are names with commas between them, one at least"),
 }

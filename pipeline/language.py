@@ -18,6 +18,9 @@ LANGUAGES_IN_ORDER = tuple(
 """In the order of their tokens: a model with 99 languages has all but the last."""
 LANGUAGES = frozenset(LANGUAGES_IN_ORDER)
 
+UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""Written without spaces: openai/whisper's tokenizer takes every character for a word there."""
+
 _ALIASES = {"iw": "he", "in": "id", "ji": "yi", "jv": "jw", "nb": "no", "fil": "tl", "cmn": "zh"}
 """Codes of ISO 639 and BCP-47 that mean one of Whisper's (withdrawn, macro or newer codes)."""
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.audio import samples_to_s
+from pipeline.language import UNSPACED_LANGUAGES
 from pipeline.tokens import WhisperTokenizer
 
-UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Written without spaces: openai/whisper's tokenizer takes every character for a word there."""
 OPENING = "([{“‘«„¿¡「『（《〈【"
 STRAIGHT_QUOTES = "\"'"
 """Punctuation of the word after it; straight quotes only where a space stands before them."""

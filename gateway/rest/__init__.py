@@ -1,0 +1,7 @@
+"""OpenAI's transcription API over HTTP: a whole file in, its transcript out.
+
+A thin shell around the same session that a websocket has: `peer` feeds it a file's audio and
+collects its frames. What is asked for (`form`), what is answered (`formats`, `subtitles`, `events`)
+and how errors look (`errors`) are pure; only `routes` and `upload` know aiohttp, only `decoding`
+knows FFmpeg. Nothing here knows Triton.
+"""

@@ -1,0 +1,118 @@
+"""A test under way: one run of perf_analyzer for each load, and a table of what they gave.
+
+It knows none of the subjects: what is asked, and what is read from the answer, is a
+`Subject`'s own.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from scripts.load.live import Live
+from scripts.perf import program, table
+from scripts.perf.program import ProgramError
+from scripts.perf.report import ReportError
+from scripts.perf.server import ServerError
+
+INPUT = "input.json"
+
+
+class Step(Protocol):
+    """What one load gave."""
+
+    def document(self) -> dict[str, Any]:
+        """For machines."""
+
+
+StepT = TypeVar("StepT", bound=Step)
+
+
+class Subject(Protocol[StepT]):
+    """What is measured."""
+
+    columns: ClassVar[tuple[str, ...]]
+    advice: ClassVar[str]
+    """What to do when a step fails for want of numbers."""
+
+    def describe(self, load: int) -> str:
+        """A step, for people."""
+
+    def limit_s(self) -> float:
+        """When a step has certainly failed."""
+
+    def input(self) -> Mapping[str, Any]:
+        """What perf_analyzer sends in the next step."""
+
+    def arguments(self, load: int, input_file: str) -> list[str]:
+        """perf_analyzer's, for one step."""
+
+    def read(self, load: int, folder: Path) -> StepT:
+        """The result of a step. Raises ReportError."""
+
+    def cells(self, step: StepT, first: StepT) -> list[str]:
+        """One step, in the order of `columns`."""
+
+
+@dataclass
+class Measurement(Generic[StepT]):
+    """Steps that are complete, and what is to be said besides. Each has a folder in `folder`."""
+
+    subject: Subject[StepT]
+    folder: Path
+    facts: dict[str, str]
+    steps: list[StepT] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    def go(self, starter: Sequence[str], loads: Iterable[int], live: Live) -> None:
+        """Step after step; one that fails is remarked upon, and the next one follows."""
+        for load in loads:
+            name = self.subject.describe(load)
+            live.begin(load, self.subject.limit_s())
+            try:
+                self._step(starter, load, name, live)
+            except (ProgramError, ReportError, ServerError) as error:
+                self.failed = True
+                self.remarks.append(f"{name}: {error} ({self.subject.advice})")
+            finally:
+                live.end()
+
+    def _step(self, starter: Sequence[str], load: int, name: str, live: Live) -> None:
+        live.say(f"{name}: making the input")
+        folder = self.folder / str(load)
+        folder.mkdir()
+        (folder / INPUT).write_text(json.dumps(self.subject.input()), encoding="ascii")
+        arguments = self.subject.arguments(load, INPUT)
+        self.facts["perf_analyzer"] = f"`{shlex.join(['perf_analyzer', *arguments])}`"
+        tick = partial(_say, live, name)
+        program.run([*starter, *arguments], folder, self.subject.limit_s(), tick)
+        self.steps.append(self.subject.read(load, folder))
+        self.remarks += [f"{name}: {said}" for said in program.warnings(folder)]
+
+    def plain(self) -> Iterator[str]:
+        """For a terminal."""
+        yield from (f"{name}: {value}" for name, value in self.facts.items())
+        yield ""
+        yield from table.plain(self.subject.columns, self._rows())
+        yield from self.remarks
+        yield f"\nInput of perf_analyzer and what it has written: {self.folder}"
+
+    def markdown(self) -> Iterator[str]:
+        """For a document."""
+        yield from table.markdown(self.facts, self.subject.columns, self._rows(), self.remarks)
+
+    def document(self) -> dict[str, Any]:
+        """For machines."""
+        steps = [step.document() for step in self.steps]
+        return {"facts": self.facts, "steps": steps, "remarks": self.remarks}
+
+    def _rows(self) -> list[list[str]]:
+        return [self.subject.cells(step, self.steps[0]) for step in self.steps]
+
+
+def _say(live: Live, name: str, passed_s: float) -> None:
+    live.say(f"{name}: {passed_s:.0f} s")
