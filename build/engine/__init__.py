@@ -7,7 +7,7 @@
 
 | module | what it knows |
 |---|---|
-| `models`, `profiles`, `image` | data: weights, hardware, the container image that all is pinned to |
+| `models`, `profiles`, `image` | data: weights, hardware, the image that all is pinned to |
 | `machine` | the one seam to the GPU, the installed packages and the disk |
 | `plan`, `commands` | the steps of a build, the command lines of the tools |
 | `steps`, `stamps` | how steps run, and what need not be done again |

@@ -143,7 +143,7 @@ def load_profile(path: Path) -> Profile:
 
 def all_profiles(folder: Path = PROFILES) -> list[Profile]:
     """Every profile, in order of name."""
-    return [load_profile(path) for path in sorted(folder.glob("*.toml"))]
+    return [load_profile(folder / f"{name}.toml") for name in _names(folder)]
 
 
 def find_profile(name: str, folder: Path = PROFILES) -> Profile:
@@ -152,11 +152,14 @@ def find_profile(name: str, folder: Path = PROFILES) -> Profile:
     Raises:
         EngineError: there is none, or its file is wrong.
     """
-    path = folder / f"{name}.toml"
-    known = [file.stem for file in sorted(folder.glob("*.toml"))]
+    known = _names(folder)
     if name not in known:
         raise EngineError(f"no profile {name!r} in {folder}; there are {', '.join(known)}")
-    return load_profile(path)
+    return load_profile(folder / f"{name}.toml")
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def table(profiles: list[Profile]) -> list[str]:

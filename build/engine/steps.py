@@ -35,12 +35,17 @@ class Command:
         folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **self.environment}
         try:
-            status = subprocess.run(self.argv, cwd=folder, env=environment, check=False).returncode
+            process = subprocess.Popen(self.argv, cwd=folder, env=environment)
         except OSError as error:
             raise StepFailedError(
                 f"{self.argv[0]} cannot be run: {error.strerror} (run the build inside the pinned "
                 "image)"
             ) from error
+        try:
+            status = process.wait()
+        finally:  # an interrupted build leaves no tool behind that still writes
+            process.kill()
+            process.wait()
         if status:
             raise StepFailedError(f"{self.argv[0]} failed, its message is above", status)
 
