@@ -85,6 +85,22 @@ def test_every_config_declares_the_contracts_tensors(path: Path) -> None:
     assert tensors_of(config.output) == set(TENSORS[name][1])
 
 
+def test_profiles_differ_from_the_h100_in_what_a_profile_decides_alone() -> None:
+    whole = parse(REPOSITORY / contract.WHISPER / "config.pbtxt")
+    profiles = [path for path in CONFIGS if name_of(path) == contract.WHISPER]
+    profiles = [path for path in profiles if path.name not in {EMBEDDED, "config.pbtxt"}]
+    assert len(profiles) == 5
+    for path in profiles:
+        config = parse(path)
+        for name in ("kv_cache_free_gpu_mem_fraction", "max_beam_width"):
+            assert config.parameters[name].string_value
+            config.parameters[name].CopyFrom(whole.parameters[name])
+        policy = whole.dynamic_batching.default_queue_policy
+        assert config.dynamic_batching.default_queue_policy.max_queue_size > 0
+        config.dynamic_batching.default_queue_policy.CopyFrom(policy)
+        assert config == whole, path.name
+
+
 def test_the_embedded_engine_can_do_without_hints() -> None:
     config = config_of(contract.WHISPER)
     optional = {tensor.name for tensor in config.input if tensor.optional}
