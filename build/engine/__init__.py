@@ -10,6 +10,7 @@
 | `models`, `profiles`, `image` | data: weights, hardware, the image that all is pinned to |
 | `machine` | the one seam to the GPU, the installed packages and the disk |
 | `plan`, `commands` | the steps of a build, the command lines of the tools |
+| `triton_schema` | what a `config.pbtxt` is made of |
 | `steps`, `stamps` | how steps run, and what need not be done again |
 | `preflight`, `config_check`, `fetch`, `tokenizer`, `parts`, `manifest`, `acceptance` | a step |
 | `verify` | what is refused when an engine is to be served |

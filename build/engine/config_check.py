@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.text_format import ParseError
+
 from build.engine.errors import StepFailedError
+from build.engine.triton_schema import parse
 
 BACKEND = "tensorrtllm"
 
@@ -87,8 +90,8 @@ def check_configs(folder: Path, template: Path) -> list[Path]:
     """
     reference = _parse(template, bare_placeholders=True)
     files = [folder / "config.pbtxt", *sorted((folder / "configs").glob("*.pbtxt"))]
-    ours = {path: _parse(path) for path in files}
-    compared = {path: config for path, config in ours.items() if config.backend == BACKEND}
+    for_backend = [path for path in files if _parse(path).backend == BACKEND]
+    compared = {path: _parse(path, strict=True) for path in for_backend}
     if files[0] not in compared:
         raise StepFailedError(f'{files[0]} has not backend: "{BACKEND}"')
     found = [f"{path}: {d}" for path, c in compared.items() for d in differences(c, reference)]
@@ -106,8 +109,8 @@ def differences(ours: Any, template: Any) -> Iterator[str]:
         if not tensor.optional and tensor.name not in given:
             yield f"input {tensor.name} is missing, and the backend requires it"
     yield from _parameters(
-        {name: value.string_value for name, value in ours.parameters.items()},
-        set(template.parameters),
+        {entry.key: entry.value.string_value for entry in ours.parameters},
+        {entry.key for entry in template.parameters},
     )
     if list(ours.instance_group) != list(template.instance_group):
         yield "instance_group is not the template's"
@@ -159,22 +162,15 @@ def _reshape(tensor: Any) -> list[int] | None:
     return list(tensor.reshape.shape) if tensor.HasField("reshape") else None
 
 
-def _parse(path: Path, bare_placeholders: bool = False) -> Any:
-    try:  # only a build needs these, and starting a server should not have to import them
-        from google.protobuf import text_format
-        from tritonclient.grpc import model_config_pb2
-    except ImportError as error:
-        raise StepFailedError(
-            f"{error.name} is not installed in this Python: pip install 'tritonclient[grpc]'"
-        ) from error
+def _parse(path: Path, strict: bool = False, bare_placeholders: bool = False) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if bare_placeholders:
             text = _BARE_PLACEHOLDER.sub(_stand_in, text)
-        return text_format.Parse(text, model_config_pb2.ModelConfig())
+        return parse(text, strict)
     except OSError as error:
         raise StepFailedError(f"{path} cannot be read: {error.strerror}") from error
-    except text_format.ParseError as error:
+    except ParseError as error:
         raise StepFailedError(f"{path} is no Triton configuration: {error}") from error
 
 

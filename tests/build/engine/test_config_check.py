@@ -1,13 +1,15 @@
 """Our configurations against the backend's template, and what must not slip through."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from google.protobuf import text_format
+from google.protobuf import descriptor_pb2, text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from build.engine.config_check import LEFT_OUT, REQUIRED, check_configs
 from build.engine.errors import StepFailedError
+from build.engine.triton_schema import model_config
 from tests.build.engine.support import ROOT, TEMPLATE
 
 WHISPER = ROOT / "model_repository" / "whisper"
@@ -133,6 +135,28 @@ def test_a_type_that_the_template_leaves_open_is_free(tmp_path: Path) -> None:
     text = OURS.replace(FEATURES, FEATURES.replace("FP16", "FP32"))
     assert text != OURS
     assert check_configs(repository(tmp_path, text), TEMPLATE)
+
+
+def fields_of(message: Any) -> dict[str, tuple[int, int, int]]:
+    """Number, kind and repetition of each field of a message's descriptor."""
+    proto = descriptor_pb2.DescriptorProto()
+    message.CopyToProto(proto)
+    return {field.name: (field.number, field.type, field.label) for field in proto.field}
+
+
+def test_the_schema_is_tritons_own() -> None:
+    """Every message, field and value, by name, number and kind."""
+    theirs = dict(pb.DESCRIPTOR.message_types_by_name)
+    theirs["ParametersEntry"] = theirs["ModelConfig"].nested_types_by_name["ParametersEntry"]
+    ours = model_config().DESCRIPTOR.file
+    for name, message in ours.message_types_by_name.items():
+        assert fields_of(message).items() <= fields_of(theirs[name]).items(), name
+    kind = theirs["ModelInstanceGroup"].enum_types_by_name["Kind"]
+    enums = {"DataType": pb.DESCRIPTOR.enum_types_by_name["DataType"], "Kind": kind}
+    for name, enum in ours.enum_types_by_name.items():
+        assert [(v.name, v.number) for v in enum.values] == [
+            (v.name, v.number) for v in enums[name].values
+        ]
 
 
 def test_a_template_that_is_not_there_is_one_line(tmp_path: Path) -> None:
