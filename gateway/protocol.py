@@ -17,7 +17,11 @@ from gateway.audio import ENCODINGS, MAX_INPUT_RATE, MIN_INPUT_RATE, PCM_S16LE, 
 from gateway.legacy import LEGACY_GROUPS, MetadataError, Tree, map_legacy
 from gateway.messages import cut, parse_json, show
 from pipeline.audio import SAMPLE_RATE
-from pipeline.options import StreamOptions
+from pipeline.options import (
+    DEFAULT_PARTIAL_INTERVAL_S,
+    LEAST_PARTIAL_INTERVAL_S,
+    StreamOptions,
+)
 
 
 def _whole(value: Any) -> Any:
@@ -123,7 +127,26 @@ class SessionOptions:
     timing_info: bool = False
 
 
-def parse_metadata(text: str) -> SessionOptions:
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """What an operator decides of partials, in seconds of audio."""
+
+    interval_s: float = DEFAULT_PARTIAL_INTERVAL_S
+    """Between partials, for a client that does not say."""
+    least_interval_s: float = LEAST_PARTIAL_INTERVAL_S
+    """A client that asks for less gets this."""
+
+    def applied(self, stream: StreamOptions, asked: bool) -> StreamOptions:
+        """The options with this cadence. `asked`: the interval is the client's own."""
+        wanted = stream.partial_interval_s if asked else self.interval_s
+        interval_s = max(wanted, self.least_interval_s)
+        return stream.model_copy(update={"partial_interval_s": interval_s})
+
+
+_AS_ASKED = Cadence()
+
+
+def parse_metadata(text: str, cadence: Cadence = _AS_ASKED) -> SessionOptions:
     """The options that a first message asks for.
 
     Raises:
@@ -140,7 +163,10 @@ def parse_metadata(text: str) -> SessionOptions:
             "streaming_diarization_config: speaker diarization is not supported; accepted is {}"
         )
     return SessionOptions(
-        stream=_stream_options(metadata, spelled),
+        stream=cadence.applied(
+            _stream_options(metadata, spelled),
+            asked=metadata.streaming_params.partial_transcript_interval_s is not None,
+        ),
         audio=AudioFormat(
             metadata.streaming_params.encoding, metadata.streaming_params.sample_rate
         ),

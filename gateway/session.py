@@ -128,7 +128,7 @@ class Session:
                 await self._peer.send(FLUSHED)
             case Configure():
                 await self._settle(uplink)
-                uplink.configure(parse_metadata(message.metadata))
+                uplink.configure(parse_metadata(message.metadata, self._settings.cadence))
 
     async def _receive_metadata(self) -> SessionOptions:
         timeout_s = self._settings.metadata_timeout_s
@@ -144,7 +144,7 @@ class Session:
                 "audio has come before the metadata; the first message must be JSON, {} at least",
             )
         try:
-            return parse_metadata(message)
+            return parse_metadata(message, self._settings.cadence)
         except MetadataError as error:
             raise Close(CloseCode.REFUSED, f"metadata: {error}") from None
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.hops import hop_ms_for
-from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, ms_to_samples
+from gateway.protocol import Cadence
+from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, WHISPER_WINDOW_S, ms_to_samples
+from pipeline.options import DEFAULT_PARTIAL_INTERVAL_S, LEAST_PARTIAL_INTERVAL_S
 
 PREFIX = "GATEWAY_"
 AUTO = "auto"
@@ -30,6 +32,10 @@ class Settings:
     """Triton's gRPC address."""
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     """Keys that clients may use; empty lets everybody in."""
+    partial_interval_s: float = DEFAULT_PARTIAL_INTERVAL_S
+    """Between partials of clients that do not say."""
+    min_partial_interval_s: float = LEAST_PARTIAL_INTERVAL_S
+    """Between partials of clients that ask for less."""
     max_streams: int = 64
     """Sessions at a time; more are refused before the upgrade."""
     max_partial_delay_s: float = 2
@@ -61,6 +67,11 @@ class Settings:
     def hop_samples(self, streams: int, is_ahead: bool) -> int:
         """How long a hop is while so many streams are served. `is_ahead`: of real time."""
         return ms_to_samples(self.hop_ms or hop_ms_for(streams, is_ahead))
+
+    @property
+    def cadence(self) -> Cadence:
+        """How often partials come."""
+        return Cadence(self.partial_interval_s, self.min_partial_interval_s)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -145,6 +156,16 @@ def _seconds(most: float) -> _Reader:
     return _Reader(parse, f"accepted is a number above 0 and up to {most:g} (seconds)")
 
 
+def _read_interval(text: str) -> float:
+    value = float(text)
+    _require(LEAST_PARTIAL_INTERVAL_S <= value <= WHISPER_WINDOW_S)
+    return value
+
+
+_interval = _Reader(
+    _read_interval,
+    f"accepted is a number from {LEAST_PARTIAL_INTERVAL_S:g} to {WHISPER_WINDOW_S:g} (seconds)",
+)
 _MAX_HOP_MS = MAX_HOP_SAMPLES // ms_to_samples(VAD_FRAME_MS) * VAD_FRAME_MS
 _DAY_S = 86_400
 
@@ -162,6 +183,8 @@ _READERS: Mapping[str, _Reader] = {
     "port": _integer(0, 65_535),
     "triton": _Reader(_address, "accepted is HOST:PORT of Triton's gRPC endpoint"),
     "api_keys": _Reader(_keys, "accepted are keys with commas between them; empty for no keys"),
+    "partial_interval_s": _interval,
+    "min_partial_interval_s": _interval,
     "max_streams": _integer(1, 100_000),
     "max_partial_delay_s": _seconds(_DAY_S),
     "max_final_delay_s": _seconds(_DAY_S),

@@ -13,6 +13,8 @@ from pipeline.audio import WHISPER_WINDOW_S
 from pipeline.language import AUTO, normalize_language
 
 MOST_BEAMS = 10
+DEFAULT_PARTIAL_INTERVAL_S = 0.5
+LEAST_PARTIAL_INTERVAL_S = 0.1
 MAX_PROMPT_CHARS = 4096
 """Whisper keeps the last 223 prompt tokens, about 900 characters; more is cut there, not here."""
 
@@ -48,7 +50,10 @@ class StreamOptions(BaseModel):
     no_repeat_ngram_size: Annotated[int, Field(ge=0, le=100)] = 0
 
     partials: bool = False
-    partial_interval_s: Annotated[float, Field(ge=0.1, le=WHISPER_WINDOW_S)] = 0.5
+    partial_interval_s: Annotated[
+        float, Field(ge=LEAST_PARTIAL_INTERVAL_S, le=WHISPER_WINDOW_S)
+    ] = DEFAULT_PARTIAL_INTERVAL_S
+    """Seconds of audio between partials."""
     max_utterance_s: Annotated[float, Field(ge=1, le=WHISPER_WINDOW_S)] = float(WHISPER_WINDOW_S)
     """A final is forced after this much audio."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.audio import AudioFormat
 from gateway.legacy import LEGACY_GROUPS, MetadataError
-from gateway.protocol import OPTION_OF, Metadata, accepted_by, parse_metadata
+from gateway.protocol import OPTION_OF, Cadence, Metadata, accepted_by, parse_metadata
 from pipeline.options import StreamOptions
 
 
@@ -223,3 +223,15 @@ def test_every_field_can_say_what_it_accepts() -> None:
 def test_older_spellings_lead_to_fields_that_exist() -> None:
     targets = {path for group in LEGACY_GROUPS.values() for path in group.values()}
     assert targets <= {*OPTION_OF, "streaming_params.encoding", "streaming_params.sample_rate"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [(None, 1.5), (0.25, 0.75), (0.5, 0.75), (0.75, 0.75), (2.0, 2.0)]
+)
+def test_the_operator_decides_the_cadence_of_who_does_not_say_and_the_least_of_all(
+    asked: float | None, expected: float
+) -> None:
+    params = {} if asked is None else {"partial_transcript_interval_s": asked}
+    cadence = Cadence(interval_s=1.5, least_interval_s=0.75)
+    options = parse_metadata(json.dumps({"streaming_params": params}), cadence)
+    assert options.stream.partial_interval_s == expected

@@ -1,5 +1,9 @@
 """The log-mel stage: what the engine is given for a window."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,7 +13,9 @@ from pipeline.companion import Companion
 from pipeline.contract import ENGINE_INPUTS, LANGUAGE_PROB, Tensor
 from pipeline.log_mel import LEAST_NEW_TOKENS, NEW_TOKENS_PER_S, LogMel, WindowPolicy
 from pipeline.tokens import MAX_PROMPT_TOKENS, MAX_TEXT_TOKENS, WhisperTokenizer
-from tests.pipeline.support import CLIPS, recording, window_info
+from pipeline.window import KnownText
+from tests.pipeline.support import CLIPS, MODEL_DIR, recording, window_info
+from tests.stand_in.engine import make_engine
 
 NUMPY_TYPES = {
     "TYPE_FP16": np.float16,
@@ -222,3 +228,78 @@ def test_loudness_is_evened_out_only_when_asked(stage: LogMel, jfk: NDArray[np.i
     name = "encoder_input_features"
     assert plain[name].shape == evened[name].shape
     assert evened[name].max() > plain[name].max() + 0.3
+
+
+SAID = KnownText(text="The oak is old.", log_prob=-2.0, tokens=6, language="en", language_prob=0.9)
+
+
+def compiled(tokenizer: WhisperTokenizer, **policy: Any) -> LogMel:
+    """The stage as it works for a compiled engine."""
+    return LogMel(replace(FULL_WINDOW, force_known=True, **policy), tokenizer, FixedDetector())
+
+
+@pytest.mark.parametrize("language", ["en", None])
+def test_a_final_begins_with_what_is_known_of_its_audio(
+    language: str | None, tokenizer: WhisperTokenizer
+) -> None:
+    tensors = prepared(compiled(tokenizer), language=language, known=SAID, prompt="Oaks.")
+    task = tokenizer.decoder_prompt("en", "")
+    assert prompt_of(tensors) == [*task, *tokenizer.encode(" The oak is old.")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"known": None},
+        {"known": SAID.model_copy(update={"text": ""})},
+        {"known": SAID.model_copy(update={"language": None})},
+        {"known": SAID.model_copy(update={"text": "oak " * 300})},
+        {"known": SAID, "beam_width": 2},
+        {"known": SAID, "beam_results": True},
+    ],
+)
+def test_what_is_not_known_for_sure_is_decoded_anew(
+    changes: dict[str, Any], tokenizer: WhisperTokenizer
+) -> None:
+    stage = compiled(tokenizer, most_prompt_tokens=228)
+    assert prompt_of(prepared(stage, **changes)) == tokenizer.decoder_prompt("en", "")
+
+
+def test_an_engine_that_remembers_is_not_told_what_is_known(
+    stage: LogMel, tokenizer: WhisperTokenizer
+) -> None:
+    assert prompt_of(prepared(stage, known=SAID)) == tokenizer.decoder_prompt("en", "")
+
+
+def test_nothing_goes_beyond_what_an_engine_was_built_for(
+    tokenizer: WhisperTokenizer, tmp_path: Path
+) -> None:
+    engine = make_engine(tmp_path / "engine", Path(MODEL_DIR))
+    policy = WindowPolicy(min_final_ms=30_000).limited_to(engine)
+    assert policy == replace(
+        WindowPolicy(min_final_ms=30_000), n_mels=128, most_prompt_tokens=228, most_beams=1
+    )
+    tensors = prepared(
+        LogMel(policy, tokenizer, FixedDetector()), prompt="word " * 400, beam_width=5
+    )
+    assert tensors["encoder_input_features"].shape == (1, MAX_MEL_FRAMES, 128)
+    assert len(prompt_of(tensors)) == 228
+    assert tensors["beam_width"].item() == 1
+
+
+def test_a_prompt_is_shortened_for_an_engine_that_takes_less(tokenizer: WhisperTokenizer) -> None:
+    stage = compiled(tokenizer, most_prompt_tokens=20)
+    tokens = prompt_of(prepared(stage, prompt="word " * 400))
+    assert len(tokens) == 20
+    assert tokens[0] == tokenizer.start_of_prev
+
+
+def test_a_model_that_may_write_timestamps_has_room_for_them(tokenizer: WhisperTokenizer) -> None:
+    """Two more, and one for each second; a model that is told the task writes none."""
+    for language, more in ((None, 2 + 10), ("en", 0)):
+        plain, timed = (
+            prepared(compiled(tokenizer, may_write_timestamps=may), 10.0, language)
+            for may in (False, True)
+        )
+        room = timed["request_output_len"].item() - plain["request_output_len"].item()
+        assert room == more

@@ -5,12 +5,14 @@ import pytest
 from pipeline.feedback import Feedback
 from pipeline.recognised import MOST_REMEMBERED, Recognised
 from pipeline.utterance import Window
-from pipeline.window import SettledText
+from pipeline.window import KnownText, SettledText
 
 ENGLISH, UNKNOWN = ("en", 0.8), (None, None)
 
 
-def window(number: int, start: int = 0, segment: bool = False) -> Window:
+def window(
+    number: int, start: int = 0, segment: bool = False, early: bool = False, audio: bytes = b""
+) -> Window:
     return Window(
         number=number,
         utterance=0,
@@ -19,10 +21,11 @@ def window(number: int, start: int = 0, segment: bool = False) -> Window:
         start=start,
         end=start + 512,
         audio_start=start,
-        audio=b"",
+        audio=audio,
         voiced=512,
         speech_probability=0.9,
         segment=segment,
+        early=early,
     )
 
 
@@ -82,3 +85,41 @@ def test_a_segments_own_text_is_not_what_came_before_the_rest() -> None:
     recognised.send(window(1, segment=True), UNKNOWN)
     recognised.learn(said(1, "hello"))
     assert recognised.texts_before(window(2)) == ("", "")
+
+
+def test_the_answer_to_an_early_window_is_known_for_the_same_audio_alone() -> None:
+    recognised = Recognised()
+    recognised.send(window(1, early=True, audio=b"12"), ENGLISH)
+    assert recognised.known_of(window(2, audio=b"12")) is None  # not answered yet
+    recognised.learn(said(1, "hello").model_copy(update={"log_prob": -1.5, "tokens": 2}))
+    known = KnownText(text="hello", log_prob=-1.5, tokens=2, language="en", language_prob=0.8)
+    assert recognised.known_of(window(2, audio=b"12")) == known
+    assert recognised.known_of(window(2, audio=b"1234")) is None
+    assert recognised.known_of(window(2, start=512, audio=b"12")) is None
+
+
+def test_a_partial_after_the_early_window_takes_nothing_from_what_is_known() -> None:
+    recognised = Recognised()
+    recognised.send(window(1, early=True), ENGLISH)
+    recognised.send(window(2), ENGLISH)
+    recognised.learn(said(1, "hello"))
+    recognised.learn(said(2, "hello there"))
+    known = recognised.known_of(window(3))
+    assert known is not None
+    assert known.text == "hello"
+
+
+def test_what_a_partial_was_recognised_as_is_not_known_of_the_final() -> None:
+    recognised = Recognised()
+    recognised.send(window(1), ENGLISH)
+    recognised.learn(said(1, "hello"))
+    assert recognised.known_of(window(2)) is None
+
+
+def test_the_language_of_what_is_known_is_the_one_that_the_engine_found() -> None:
+    recognised = Recognised()
+    recognised.send(window(1, early=True), UNKNOWN)
+    recognised.learn(said(1, "bonjour", "fr"))
+    known = recognised.known_of(window(2))
+    assert known is not None
+    assert (known.language, known.language_prob) == ("fr", 0.6)

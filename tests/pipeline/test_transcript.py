@@ -13,6 +13,7 @@ from pipeline.engines.request import Hypothesis, output_tensors
 from pipeline.feedback import Feedback
 from pipeline.tokens import WhisperTokenizer
 from pipeline.transcript import Answer, TranscriptWriter, read_outputs
+from pipeline.window import KnownText
 from tests.pipeline.support import JFK_WORDS, window_info
 from tests.pipeline.transcripts import AUDIO, NoAligner, beam, given
 
@@ -355,3 +356,55 @@ def test_a_language_chosen_among_some_comes_with_its_probability(
     )
     assert (message["language_code"], message["language_prob"]) == ("fr", 0.75)
     assert (feedback.language, feedback.language_prob) == ("fr", 0.75)
+
+
+@pytest.mark.parametrize(("language", "prob"), [("en", None), (None, 0.9)])
+def test_forced_text_stands_in_front_of_the_engines_own_with_what_is_known_of_it(
+    language: str | None, prob: float | None, writer: TranscriptWriter, tokenizer: WhisperTokenizer
+) -> None:
+    said = tokenizer.encode(" The oak")
+    known = KnownText(
+        text="The oak", log_prob=-2.0, tokens=len(said), language="en", language_prob=prob
+    )
+    own = beam(tokenizer, "is old.", -0.5)
+    prompt = [*tokenizer.decoder_prompt("en", ""), *said]
+    message, feedback = writer.write(
+        Answer([own], prompt), AUDIO, window_info(1, language, known=known)
+    )
+    (segment,) = message["segments"]
+    assert message["transcript"] == segment["text"] == "The oak is old."
+    assert segment["log_prob"] == pytest.approx(-2.0 - 0.5 * len(own.tokens))
+    assert (message["language_code"], message["language_prob"]) == ("en", prob)
+    assert feedback.language == (None if prob is None else "en")
+
+
+def test_an_engine_that_adds_nothing_leaves_the_forced_text_as_it_was(
+    writer: TranscriptWriter, tokenizer: WhisperTokenizer
+) -> None:
+    said = tokenizer.encode(" The oak is old.")
+    known = KnownText(
+        text="The oak is old.", log_prob=-2.0, tokens=len(said), language="en", language_prob=None
+    )
+    prompt = [*tokenizer.decoder_prompt("en", ""), *said]
+    message, _ = writer.write(
+        Answer([Hypothesis([], [])], prompt), AUDIO, window_info(1, known=known)
+    )
+    assert message["transcript"] == "The oak is old."
+    assert message["confidence"] == pytest.approx(math.exp(-2.0 / (len(said) + 1)), abs=1e-3)
+
+
+def test_an_initial_prompt_is_not_taken_for_forced_text(
+    writer: TranscriptWriter, tokenizer: WhisperTokenizer
+) -> None:
+    prompt = tokenizer.decoder_prompt("en", "A story of oaks.")
+    message, _ = writer.write(Answer([beam(tokenizer, "The end.")], prompt), AUDIO, window_info(1))
+    assert message["transcript"] == "The end."
+
+
+def test_feedback_tells_how_sure_the_engine_was_of_what_goes_on(
+    writer: TranscriptWriter, tokenizer: WhisperTokenizer
+) -> None:
+    hypothesis = beam(tokenizer, "The oak", -0.5)
+    _, feedback = writer.write(given(tokenizer, hypothesis), AUDIO, window_info(1, final=False))
+    assert feedback.tokens == len(hypothesis.tokens)
+    assert feedback.log_prob == pytest.approx(-0.5 * len(hypothesis.tokens))
