@@ -22,6 +22,7 @@ from gateway.dialects.dialect import Dialect, Entrance, RefusedUpgrade, Upgrade
 from gateway.dialects.entrances import ENTRANCES
 from gateway.dialects.peer import TranslatedPeer
 from gateway.messages import cut
+from gateway.page import serve as page
 from gateway.peer import Peer
 from gateway.refusal import Refusal, RefusalType, refuse
 from gateway.rest import routes as rest
@@ -75,6 +76,7 @@ class Gateway:
             web.get("/healthz", self.report_health),
             web.get("/readyz", self.report_readiness),
             *rest.routes(self),
+            *page.routes(),
             web.get("/{path:.*}", _report_unknown_path),
         ]
 

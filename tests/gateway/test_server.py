@@ -58,7 +58,7 @@ async def test_other_paths_are_not_found(server: Server) -> None:
     assert body["type"] == "not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/ws", "/environments//websocket", "/" + "x" * 2000])
+@pytest.mark.parametrize("path", ["/ws", "/page/", "/environments//websocket", "/" + "x" * 2000])
 async def test_an_unknown_path_is_told_which_there_are(server: Server, path: str) -> None:
     status, body = await get(server, path)
     assert status == 404
