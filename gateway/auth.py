@@ -10,7 +10,8 @@ import binascii
 import hmac
 from collections.abc import Iterator
 
-SCHEMES = ("api-key", "bearer")
+SCHEMES = ("api-key", "bearer", "token")
+"""The last is what clients of Deepgram's API send."""
 SUBPROTOCOL = "streaming-whisper"
 """What our own page offers beside its key, and is answered with."""
 ENCODED_KEY = "api-key."

@@ -49,8 +49,9 @@ class Turn:
 class Dialect(Protocol):
     """One client's side of a protocol."""
 
-    response_headers: Mapping[str, str]
-    """For the response to the upgrade."""
+    @property
+    def response_headers(self) -> Mapping[str, str]:
+        """For the response to the upgrade."""
 
     def open(self) -> Turn:
         """What is said before the client has said anything."""
@@ -72,7 +73,9 @@ class Dialect(Protocol):
 class Entrance(Protocol):
     """How a protocol's clients come in."""
 
-    paths: tuple[str, ...]
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where."""
 
     def begin(self, upgrade: Upgrade) -> Dialect:
         """A client who has been let in.

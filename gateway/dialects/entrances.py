@@ -1,5 +1,6 @@
 """Where the clients of each dialect come in."""
 
+from gateway.dialects.deepgram.entrance import DeepgramEntrance
 from gateway.dialects.dialect import Entrance
 
-ENTRANCES: tuple[Entrance, ...] = ()
+ENTRANCES: tuple[Entrance, ...] = (DeepgramEntrance(),)

@@ -8,9 +8,10 @@ KEYS = ("first", "sécond")
 
 
 @pytest.mark.parametrize(
-    "header", ["Api-Key first", "Bearer first", "api-key  first ", "BEARER sécond"]
+    "header",
+    ["Api-Key first", "Bearer first", "Token first", "api-key  first ", "BEARER sécond"],
 )
-def test_either_scheme_with_a_known_key_is_let_in(header: str) -> None:
+def test_any_scheme_with_a_known_key_is_let_in(header: str) -> None:
     assert is_authorized(header, KEYS)
 
 
