@@ -15,7 +15,7 @@ from build.engine import acceptance, profiles
 from build.engine.errors import AcceptanceOpenError, BusyError, EngineError, StepFailedError
 from build.engine.image import PINNED, Image
 from build.engine.machine import Machine, ThisMachine
-from build.engine.models import find_model
+from build.engine.models import PRECISIONS, find_model
 from build.engine.plan import OUTPUT, Plan, Request
 from build.engine.profiles import find_profile
 from build.engine.stamps import Stamps
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="build an engine, inside the pinned image")
     build.add_argument("--profile", required=True, help="a file of build/profiles")
     build.add_argument("--model", required=True, help="large-v3 or large-v3-turbo (turbo)")
-    build.add_argument("--precision", choices=("float16", "int8"), default="float16")
+    build.add_argument("--precision", choices=PRECISIONS, default="float16")
     build.add_argument("--output", type=_absolute, default=OUTPUT / "engines", metavar="FOLDER")
     build.add_argument("--assets", type=_absolute, default=OUTPUT / "assets", metavar="FOLDER")
     build.add_argument("--work", type=_absolute, default=OUTPUT / "checkpoints", metavar="FOLDER")
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--decoder-gemm-plugin",
         choices=("float16", "disable"),
         default="float16",
-        help="disable: slower, and what NVIDIA tests the C++ runtime with",
+        help="disable: what NVIDIA tests the C++ runtime with",
     )
     build.add_argument("--dry-run", action="store_true", help="print every command, do nothing")
     build.add_argument("--skip-acceptance", action="store_true", help="do not decode the test set")

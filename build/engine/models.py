@@ -13,6 +13,7 @@ AUDIO_STATES = 1500
 """Encoder states of a window of 30 s: 3000 mel frames, halved (`n_audio_ctx`)."""
 TEXT_TOKENS = 448
 """The decoder's context (`n_text_ctx`)."""
+PRECISIONS = ("float16", "int8")
 BASE_TOKENS = 50257
 """Ranks in `multilingual.tiktoken`."""
 N_TASK_AND_TIME_TOKENS = 8 + 1501
@@ -102,6 +103,11 @@ MEL_FILTERS = Download(
     "7450ae70723a5ef9d341e3cee628c7cb0177f36ce42c44b7ed2bf3325f0f6d4c",
 )
 """Both checksums are those of the files in the source package openai-whisper 20250625 on PyPI."""
+
+
+def engine_name(model: str, precision: str, profile: str) -> str:
+    """The name of an engine's folder: `large-v3-h100`; `large-v3-int8-h100` with int8 weights."""
+    return "-".join([model, *([] if precision == "float16" else [precision]), profile])
 
 
 def find_model(name: str) -> WhisperModel:

@@ -14,7 +14,7 @@ from build.engine.fetch import fetch
 from build.engine.image import PINNED, Image
 from build.engine.machine import Gpu, Machine
 from build.engine.manifest import TOKENIZER_FILE, engine_files, write_manifest
-from build.engine.models import VOCABULARY, WhisperModel, downloads
+from build.engine.models import VOCABULARY, WhisperModel, downloads, engine_name
 from build.engine.profiles import Profile, all_profiles
 from build.engine.stamps import fingerprint, replace_file
 from build.engine.steps import Command, Step
@@ -43,9 +43,8 @@ class Request:
 
     @property
     def engine(self) -> Path:
-        """`large-v3-h100`; `large-v3-int8-h100` with quantized weights."""
-        precision = "" if self.precision == "float16" else f"{self.precision}-"
-        return self.output / f"{self.model.name}-{precision}{self.profile.name}"
+        """The engine's folder."""
+        return self.output / engine_name(self.model.name, self.precision, self.profile.name)
 
     @property
     def checkpoint(self) -> Path:

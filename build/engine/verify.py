@@ -4,10 +4,12 @@ It reads the manifest, the files and the machine, and changes nothing.
 """
 
 import shlex
+from itertools import product
 from pathlib import Path
 
 from build.engine.errors import EngineError
 from build.engine.machine import Gpu, Machine, the_gpu
+from build.engine.models import MODELS, PRECISIONS, engine_name
 from build.engine.profiles import PROFILES, Profile, find_profile
 from build.engine.stamps import sha256_of
 from pipeline.engine_manifest import (
@@ -41,7 +43,7 @@ def verify_engine(
         EngineRefusedError: it is missing, half-written, or built for something else.
         MachineError: there is no GPU, or several kinds.
     """
-    manifest = _manifest_of(folder)
+    manifest = _manifest_of(folder, profiles)
     _check_files(folder, manifest, thorough)
     profile = _profile_of(folder, manifest, profiles)
     installed = machine.version("tensorrt_llm")
@@ -54,21 +56,26 @@ def verify_engine(
     return manifest
 
 
-def _manifest_of(folder: Path) -> EngineManifest:
+def _manifest_of(folder: Path, profiles: Path) -> EngineManifest:
+    command = _command_for(folder.name, profiles)
     if not folder.is_dir():
-        raise EngineRefusedError(
-            f"there is no engine at {folder}: build it with "
-            f"{build_command('--profile', 'PROFILE', '--model', 'MODEL')} (the folder is "
-            "MODEL-PROFILE; python -m build.engine profiles lists both)"
-        )
+        raise EngineRefusedError(f"there is no engine at {folder}: build it with {command}")
     try:
         return read_manifest(folder)
     except ManifestError as error:
-        mend = "finish the build with the command that began it"
-        if (folder / MANIFEST_FILE).exists():
-            mend = "build it anew with this version"
-        example = build_command("--profile", "PROFILE", "--model", "MODEL")
-        raise EngineRefusedError(f"{folder} is not whole: {error}; {mend} ({example})") from error
+        mend = "build it anew" if (folder / MANIFEST_FILE).exists() else "finish the build"
+        raise EngineRefusedError(
+            f"{folder} is not whole: {error}; {mend} with {command}"
+        ) from error
+
+
+def _command_for(name: str, profiles: Path) -> str:
+    """What builds the engine of this name, as far as the name tells."""
+    for model, precision, path in product(MODELS, PRECISIONS, profiles.glob("*.toml")):
+        if name == engine_name(model, precision, path.stem):
+            return _command(path.stem, model, precision)
+    generic = build_command("--profile", "PROFILE", "--model", "MODEL")
+    return f"{generic} (python -m build.engine profiles lists both)"
 
 
 def _check_files(folder: Path, manifest: EngineManifest, thorough: bool) -> None:
@@ -118,7 +125,10 @@ def _check_gpu(folder: Path, manifest: EngineManifest, profile: Profile, gpu: Gp
 
 
 def _again(manifest: EngineManifest) -> str:
-    arguments = ["--profile", manifest.profile, "--model", manifest.model]
-    if manifest.precision != "float16":
-        arguments += ["--precision", manifest.precision]
-    return f"build it again with {build_command(*arguments)}"
+    command = _command(manifest.profile, manifest.model, manifest.precision)
+    return f"build it again with {command}"
+
+
+def _command(profile: str, model: str, precision: str) -> str:
+    quantized = [] if precision == "float16" else ["--precision", precision]
+    return build_command("--profile", profile, "--model", model, *quantized)

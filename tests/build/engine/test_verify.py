@@ -86,15 +86,22 @@ def test_a_whole_engine_of_this_machine_is_taken(engine: Path, machine: FakeMach
 
 
 def test_an_engine_that_is_not_there_is_refused(tmp_path: Path, machine: FakeMachine) -> None:
-    said = refusal(tmp_path / "large-v3-h100", machine)
-    assert f"there is no engine at {tmp_path / 'large-v3-h100'}: build it with {BUILD}" in said
+    wanted = {
+        "large-v3-h100": "--profile h100 --model large-v3",
+        "large-v3-turbo-h100-mig-1g.10gb": "--profile h100-mig-1g.10gb --model large-v3-turbo",
+        "large-v3-int8-l40s": "--profile l40s --model large-v3 --precision int8",
+        "engine": "--profile PROFILE --model MODEL (python -m build.engine profiles lists both)",
+    }
+    for name, arguments in wanted.items():
+        said = refusal(tmp_path / name, machine)
+        assert said == f"there is no engine at {tmp_path / name}: build it with {BUILD} {arguments}"
 
 
 def test_a_folder_without_a_manifest_is_not_finished(engine: Path, machine: FakeMachine) -> None:
     (engine / "manifest.json").unlink()
     said = refusal(engine, machine)
     assert f"{engine} is not whole" in said
-    assert "finish the build with the command that began it" in said
+    assert f"finish the build with {AGAIN.partition(' with ')[2]}" in said
 
 
 def test_a_manifest_of_another_version_is_refused(engine: Path, machine: FakeMachine) -> None:
