@@ -55,13 +55,28 @@ PARTIAL_PATIENCE_SAMPLES = 5 * SAMPLE_RATE
 class Endpointer:
     """Turns scored frames of one stream into windows. See the module for the rules."""
 
-    def __init__(self, policy: EndpointingPolicy, start_sample: int = 0) -> None:
+    def __init__(
+        self,
+        policy: EndpointingPolicy,
+        start_sample: int = 0,
+        listen_from: int = 0,
+        settled_until: int = 0,
+    ) -> None:
+        """A stream whose first frame is at `start_sample`.
+
+        One that is resumed listens from the first frame at or behind `listen_from`, and no window
+        of it contains what lies before `settled_until`: those of the last final (`goes_on_at` and
+        `end`). Frames before that may lead in to speech. Then its windows are those of a stream
+        that was never interrupted.
+        """
         self.policy = policy
         self.early_is_worth_it = True
         """Under load an early window is not: speech often goes on, and others wait meanwhile."""
         self._audio = ScoredAudio(start_sample)
-        self._next_frame = 0  # the first frame that was not looked at yet
-        self._floor = start_sample  # what lies before belongs to a window that is no partial
+        skipped = max(0, listen_from - start_sample)
+        self._next_frame = -(-skipped // VAD_FRAME_SAMPLES)  # the first that was not looked at yet
+        # What lies before it belongs to a window that is no partial.
+        self._floor = max(start_sample, settled_until)
         self._open: Utterance | None = None
         self._windows = 0
         self._utterances = 0
@@ -136,7 +151,7 @@ class Endpointer:
         while True:
             cut = self._cut_due()
             if cut is None:
-                if self._next_frame == self._audio.end_frame:
+                if self._next_frame >= self._audio.end_frame:
                     return None
                 self._look_at_next_frame()
             elif self._waits_for_segment():
@@ -196,7 +211,7 @@ class Endpointer:
 
     def _final(self, end: int) -> Window:
         """The open utterance's final. What lies behind its end is open to the next utterance."""
-        window = replace(self._window(end, self.position), final=True)
+        window = replace(self._window(end, self.position), final=True, goes_on_at=self.position)
         self._floor = window.end
         self._open = None
         self._utterances += 1

@@ -32,7 +32,7 @@ class Transcription:
         """The message. One without text has no segments, unless only the language was asked for."""
         info, text = self.info, self.recognised.text
         is_told = bool(text) or info.options.language_detection_only
-        return {
+        return (self._resume() if info.final else {}) | {
             "type": "transcription",
             "is_final": info.final,
             "transcription_num": info.utterance,
@@ -48,6 +48,15 @@ class Transcription:
             "transcript": text,
             "committed": self.committed,
             "confidence": _confidence(self.recognised),
+        }
+
+    def _resume(self) -> dict[str, Any]:
+        """How a stream that breaks off behind this final is resumed: options of the next one."""
+        return {
+            "resume": {
+                "listen_from": self.info.goes_on_at,
+                "settled_until": self.info.end,
+            }
         }
 
     def _segment(self) -> dict[str, Any]:

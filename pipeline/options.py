@@ -65,3 +65,11 @@ class StreamOptions(BaseModel):
 
     start_sample: Annotated[int, Field(ge=0)] = 0
     """Position of the sequence's first sample: a stream that is resumed keeps its clock."""
+    listen_from: Annotated[int, Field(ge=0)] = 0
+    """Position where listening begins. What a resumed stream sends from before it is not looked at
+    again: the voice-activity model hears it, and it may lead in to speech."""
+    settled_until: Annotated[int, Field(ge=0)] = 0
+    """Position up to which the audio is a final's already: no window contains it again."""
+    found_language: Language | None = None
+    found_language_prob: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The language that a resumed stream was found to speak, when `language` is auto."""

@@ -73,11 +73,16 @@ class Stream:
         self.options = options
         self.silero = SileroState()
         self._endpointer = Endpointer(
-            _with_early_windows(endpointing_policy(options), early_silence), options.start_sample
+            _with_early_windows(endpointing_policy(options), early_silence),
+            options.start_sample,
+            options.listen_from,
+            options.settled_until,
         )
         self._rest = np.empty(0, np.int16)  # samples behind the last whole frame
         self._segment = segment if _may_be_cut(options) else None
         self._language: tuple[str, float] | None = None
+        if options.found_language is not None:
+            self._language = (options.found_language, options.found_language_prob)
         self._echoes_feedback = False
         self._utterance = Recognised()
         self._early: tuple[tuple[int, int, int], Language] | None = None
@@ -160,6 +165,7 @@ class Stream:
             start=window.start,
             end=window.end,
             audio_start=window.audio_start,
+            goes_on_at=window.goes_on_at,
             speech_probability=round(window.speech_probability, 4),
             language=language[0],
             language_prob=language[1],

@@ -49,6 +49,8 @@ class Window:
     """No final: the utterance goes on, but its later windows do not contain this one's audio."""
     interrupted: bool = False
     """A partial at whose end somebody speaks, perhaps in the middle of a word."""
+    goes_on_at: int = 0
+    """Of a final: position from which on the next utterance is listened for."""
 
 
 class Segment(NamedTuple):

@@ -57,6 +57,8 @@ class WindowInfo(BaseModel):
     """Where the speech of this window begins: the utterance's start or a later segment's."""
     end: int
     audio_start: int
+    goes_on_at: int = 0
+    """Of a final: position from which on the next utterance is listened for."""
     speech_probability: float
     language: str | None
     """The language to decode in; None: the engine finds it."""

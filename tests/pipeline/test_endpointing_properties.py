@@ -1,5 +1,6 @@
 """What holds for every stream and every policy, whatever the hops."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, VAD_FRAME_SAMPLES
 from pipeline.endpointing import Endpointer
 from pipeline.endpointing_policy import EndpointingPolicy
-from pipeline.utterance import MIN_VOICED_FRAMES
+from pipeline.utterance import MIN_VOICED_FRAMES, Window
 from tests.pipeline.endpointing import (
     CLEAR_RUNS,
+    SECOND,
     Scored,
+    answer_to,
     end_of_audio,
     finals,
     give,
@@ -145,3 +148,40 @@ def test_closing_at_once_leaves_the_same_frames_inside_finals(
     assert closing.speech_probability == pytest.approx(
         sum(f.speech_probability * f.voiced for f in expected) / closing.voiced
     )
+
+
+@every
+@given(policies(partials=True, segments=True), streams(), st.integers(0, 40), st.data())
+def test_a_stream_that_is_resumed_behind_a_final_goes_on_as_if_it_had_never_stopped(
+    policy: EndpointingPolicy, stream: Scored, warm_up: int, data: st.DataObject
+) -> None:
+    """Whatever else is heard again before that, and however much of it."""
+    every_frame = [1] * len(stream.probabilities)
+    whole = pieces(policy, stream, every_frame)
+    finals_before_the_end = [i for i, window in enumerate(whole[:-1]) if window.final]
+    if not finals_before_the_end:
+        return
+    chosen = data.draw(st.sampled_from(finals_before_the_end))
+    final = whole[chosen]
+    first = max(0, final.goes_on_at // VAD_FRAME_SAMPLES - 2 * SECOND - warm_up)
+    assert resumed(policy, stream, first, final) == [timeless(w) for w in whole[chosen + 1 :]]
+
+
+def resumed(policy: EndpointingPolicy, stream: Scored, first: int, final: Window) -> list[Window]:
+    """Finals and segments of a stream that is heard again from a frame, behind a final."""
+    start = first * VAD_FRAME_SAMPLES
+    endpointer = Endpointer(policy, start, final.goes_on_at, final.end)
+    found = []
+    for frame in range(first, len(stream.probabilities)):
+        give(endpointer, stream, frame, frame + 1)
+        while (window := endpointer.next_window()) is not None:
+            found.append(window)
+            answer_to(endpointer, window)
+    closing = endpointer.close(stream.tail)
+    found += [] if closing is None else [closing]
+    return [timeless(window) for window in found if window.final or window.segment]
+
+
+def timeless(window: Window) -> Window:
+    """A window without its place among the windows of its sequence."""
+    return replace(window, number=0, utterance=0)

@@ -33,6 +33,10 @@ def test_defaults_are_the_protocols() -> None:
         "min_silence_ms": 300,
         "speech_pad_ms": 0,
         "start_sample": 0,
+        "listen_from": 0,
+        "settled_until": 0,
+        "found_language": None,
+        "found_language_prob": 0.0,
     }
 
 

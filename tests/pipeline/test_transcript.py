@@ -44,10 +44,17 @@ SAMPLE_SEGMENT_KEYS = {
     "language_code",
     "language_prob",
 }
-ADDED_KEYS = {"transcript", "committed", "confidence"}
+ADDED_KEYS = {"transcript", "committed", "confidence", "resume"}
+"""The gateway keeps the last to itself."""
 
 TEXT = "Tell me what an oak tree looks like."
-OAK: dict[str, Any] = {"utterance": 2, "start": 55_808, "end": 108_544, "audio_start": 51_712}
+OAK: dict[str, Any] = {
+    "utterance": 2,
+    "start": 55_808,
+    "end": 108_544,
+    "audio_start": 51_712,
+    "goes_on_at": 113_664,
+}
 
 
 @pytest.fixture
@@ -62,7 +69,7 @@ def found(tokenizer: WhisperTokenizer, language: str, prob: float, text: Hypothe
     return Answer([Hypothesis(head + text.tokens, log_probs + text.log_probs)], [tokenizer.start])
 
 
-def test_a_message_has_the_samples_keys_and_three_more(
+def test_a_message_has_the_samples_keys_and_those_that_were_added(
     writer: TranscriptWriter, tokenizer: WhisperTokenizer
 ) -> None:
     message, _ = writer.write(given(tokenizer, beam(tokenizer, TEXT)), AUDIO, window_info(1))
@@ -107,6 +114,7 @@ def test_a_final_says_what_the_sample_says(
         "type": "transcription",
         "transcript": TEXT,
         "committed": TEXT,
+        "resume": {"listen_from": 113_664, "settled_until": 108_544},
     }
     assert 0.8 < confidence < 0.9
     assert json.loads(json.dumps(message, allow_nan=False))
@@ -116,6 +124,7 @@ def test_a_partial_is_no_final(writer: TranscriptWriter, tokenizer: WhisperToken
     info = window_info(0, **OAK, final=False)
     message, _ = writer.write(given(tokenizer, beam(tokenizer, TEXT)), AUDIO, info)
     assert (message["is_final"], message["transcription_num"]) == (False, 2)
+    assert "resume" not in message
 
 
 @pytest.mark.parametrize("tokens", [[], [220]])
