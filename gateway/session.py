@@ -196,7 +196,8 @@ class Session:
         if request is Request.HEALTH_CHECK:
             await self._peer.send(HEALTHY)
         elif uplink.ended:
-            await self._send_error("the audio has already ended")
+            if not self._stopping.is_set():  # else we have ended it
+                await self._send_error("the audio has already ended")
         else:
             await self._peer.send(ACKNOWLEDGED)
             await uplink.end()

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from gateway.rest.transcript import TimedWord
 
 LINE_COLUMNS = 42
-CUE_COLUMNS = 2 * LINE_COLUMNS
 MAX_CUE_S = 7.0
 MIN_CUE_S = 1.0
 """A shorter sentence shares its cue with the next one."""
@@ -66,9 +65,9 @@ def cues(words: Iterable[TimedWord]) -> Iterator[Cue]:
 
 
 def _is_full(words: Sequence[TimedWord], word: TimedWord) -> bool:
-    return (
-        _columns(_text([*words, word])) > CUE_COLUMNS or word.end_s - words[0].start_s > MAX_CUE_S
-    )
+    lines = _lines(_text([*words, word]))
+    too_long = any(_columns(line) > LINE_COLUMNS for line in lines)
+    return too_long or word.end_s - words[0].start_s > MAX_CUE_S
 
 
 def _is_sentence(words: Sequence[TimedWord]) -> bool:
@@ -89,22 +88,21 @@ def _ends_with(word: TimedWord, marks: str) -> bool:
 
 
 def _cue(words: Sequence[TimedWord]) -> Cue:
-    text = _text(words)
-    return Cue(words[0].start_s, words[-1].end_s, _in_lines(text))
+    return Cue(words[0].start_s, words[-1].end_s, "\n".join(_lines(_text(words))))
 
 
 def _text(words: Sequence[TimedWord]) -> str:
     return "".join(word.text for word in words).strip()
 
 
-def _in_lines(text: str) -> str:
-    """Two lines of nearly the same length if one is too long."""
+def _lines(text: str) -> list[str]:
+    """One line, or two of nearly the same length if that would be too long."""
     if _columns(text) <= LINE_COLUMNS:
-        return text
+        return [text]
     breaks = [at for at, character in enumerate(text) if character == " "]
     breaks = breaks or list(range(1, len(text)))
     best = min(breaks, key=lambda at: abs(_columns(text[:at]) - _columns(text[at:])))
-    return f"{text[:best].rstrip()}\n{text[best:].lstrip()}"
+    return [text[:best].rstrip(), text[best:].lstrip()]
 
 
 def _columns(text: str) -> int:

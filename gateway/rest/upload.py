@@ -13,6 +13,7 @@ from typing import IO
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.messages import cut
 from gateway.rest.errors import ApiError, Problem, bad_request, too_large
 
 FILE = "file"
@@ -57,7 +58,8 @@ async def read_form(request: web.Request, max_file_bytes: int) -> Upload:
         await _read_parts(await request.multipart(), upload, max_file_bytes)
     except (ValueError, AssertionError, HttpProcessingError) as error:  # aiohttp's of a bad form
         upload.close()
-        raise bad_request(f"the form cannot be parsed ({error}); {NOT_A_FORM}") from error
+        why = cut(" ".join(str(error).split()) or "it is cut off")
+        raise bad_request(f"the form cannot be parsed ({why}); {NOT_A_FORM}") from error
     except TimeoutError:
         upload.close()
         problem = Problem(408, f"nothing has come for {SILENCE_S:g} s", code="timeout")
