@@ -7,13 +7,14 @@ It knows none of the subjects: what is asked, and what is read from the answer, 
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from scripts.load.live import Live
 from scripts.perf import program, table
+from scripts.perf.machine import Meter, Used
 from scripts.perf.program import ProgramError
 from scripts.perf.report import ReportError
 from scripts.perf.server import ServerError
@@ -38,6 +39,10 @@ class Subject(Protocol[StepT]):
     advice: ClassVar[str]
     """What to do when a step fails for want of numbers."""
 
+    @property
+    def address(self) -> str:
+        """Where Triton's gRPC listens."""
+
     def describe(self, load: int) -> str:
         """A step, for people."""
 
@@ -57,6 +62,14 @@ class Subject(Protocol[StepT]):
         """One step, in the order of `columns`."""
 
 
+@dataclass(frozen=True)
+class Done(Generic[StepT]):
+    """A step that is complete."""
+
+    step: StepT
+    used: Used
+
+
 @dataclass
 class Measurement(Generic[StepT]):
     """Steps that are complete, and what is to be said besides. Each has a folder in `folder`."""
@@ -64,7 +77,7 @@ class Measurement(Generic[StepT]):
     subject: Subject[StepT]
     folder: Path
     facts: dict[str, str]
-    steps: list[StepT] = field(default_factory=list)
+    done: list[Done[StepT]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     failed: bool = False
 
@@ -89,29 +102,41 @@ class Measurement(Generic[StepT]):
         arguments = self.subject.arguments(load, INPUT)
         self.facts["perf_analyzer"] = f"`{shlex.join(['perf_analyzer', *arguments])}`"
         tick = partial(_say, live, name)
-        program.run([*starter, *arguments], folder, self.subject.limit_s(), tick)
-        self.steps.append(self.subject.read(load, folder))
-        self.remarks += [f"{name}: {said}" for said in program.warnings(folder)]
+        meter = Meter.of_server(self.subject.address)
+        try:
+            program.run([*starter, *arguments], folder, self.subject.limit_s(), tick)
+        finally:
+            used = meter.used()
+            said = [*program.warnings(folder), *used.remarks()]
+            self.remarks += [f"{name}: {remark}" for remark in said]
+        self.done.append(Done(self.subject.read(load, folder), used))
 
     def plain(self) -> Iterator[str]:
         """For a terminal."""
         yield from (f"{name}: {value}" for name, value in self.facts.items())
         yield ""
-        yield from table.plain(self.subject.columns, self._rows())
+        yield from table.plain(self._columns(), self._rows())
         yield from self.remarks
         yield f"\nInput of perf_analyzer and what it has written: {self.folder}"
 
     def markdown(self) -> Iterator[str]:
         """For a document."""
-        yield from table.markdown(self.facts, self.subject.columns, self._rows(), self.remarks)
+        yield from table.markdown(self.facts, self._columns(), self._rows(), self.remarks)
 
     def document(self) -> dict[str, Any]:
         """For machines."""
-        steps = [step.document() for step in self.steps]
+        steps = [{**each.step.document(), "machine": asdict(each.used)} for each in self.done]
         return {"facts": self.facts, "steps": steps, "remarks": self.remarks}
 
+    def _columns(self) -> list[str]:
+        return [*self.subject.columns, "server cores"]
+
     def _rows(self) -> list[list[str]]:
-        return [self.subject.cells(step, self.steps[0]) for step in self.steps]
+        cells = self.subject.cells
+        return [
+            [*cells(each.step, self.done[0].step), table.number(each.used.server_cores, 2)]
+            for each in self.done
+        ]
 
 
 def _say(live: Live, name: str, passed_s: float) -> None:

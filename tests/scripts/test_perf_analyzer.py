@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -14,7 +15,9 @@ from pipeline.audio import SAMPLE_RATE
 from pipeline.contract import ENSEMBLE, OPTIONS_PARAMETER, WHISPER
 from pipeline.options import StreamOptions
 from scripts import perf_analyzer
-from scripts.perf import program
+from scripts.load.processes import Sample, Usage, Watched
+from scripts.perf import machine, program
+from scripts.perf.machine import Meter, Used
 from scripts.triton_options import HEADER_PATTERN
 from tests.scripts.fake_measured_triton import FakeMeasuredTriton
 
@@ -193,6 +196,34 @@ def test_what_perf_analyzer_warns_of_is_shown(
     monkeypatch.setenv("FAKE_WARNS", f"    [WARNING] {said} 3% of the requests were delayed.")
     assert run(triton, "ensemble", recording, "--streams", "2") == 0
     assert f"2 streams for 30 s: {said}" in capsys.readouterr().out
+
+
+def test_a_server_elsewhere_is_not_looked_into() -> None:
+    assert Meter.of_server("192.0.2.1:8001").used() == Used()
+
+
+def test_others_are_neither_the_server_nor_perf_analyzer_nor_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = iter(
+        [
+            Sample({"whisper": Usage(10.0)}, Usage(1.0), 100.0),
+            Sample({"whisper": Usage(13.0), "gateway": Usage(1.0)}, Usage(1.5), 110.0),
+        ]
+    )
+    children, clock = iter([0.0, 2.0]), iter([50.0, 60.0])
+    monkeypatch.setattr(machine, "sample", lambda server: next(taken))
+    monkeypatch.setattr(machine, "_children_s", lambda: next(children))
+    monkeypatch.setattr(machine, "monotonic", lambda: next(clock))
+    meter = Meter([Watched("whisper", psutil.Process())])
+    used = meter.used()
+    assert used.server_cores == pytest.approx(0.4)
+    assert used.others_cores == pytest.approx(0.35)
+
+
+def test_a_machine_that_is_not_calm_is_remarked_upon() -> None:
+    assert list(Used(1.0, 0.1).remarks()) == list(Used().remarks()) == []
+    assert list(Used(1.0, 0.5).remarks()) == ["others on the machine took 0.50 cores meanwhile"]
 
 
 def test_nothing_that_listens_is_one_line(
