@@ -25,6 +25,7 @@ class OptionError(ValueError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
         self.name = name
+        self.problem = problem
 
 
 def checked(metadata: Tree, names: Mapping[str, str]) -> str:

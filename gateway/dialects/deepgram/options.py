@@ -6,7 +6,7 @@ whose being ignored would do harm. docs/protocols.md has the table.
 
 from dataclasses import dataclass
 
-from gateway.dialects import metadata
+from gateway.dialects import metadata as wire
 from gateway.dialects.dialect import Upgrade
 from gateway.dialects.metadata import OptionError, checked, prompt_of, terms
 from gateway.dialects.wav import ALAW, MULAW, PCM_16, WavFormat
@@ -25,10 +25,10 @@ PARTIAL_INTERVAL_S = 0.5
 MIN_UTTERANCE_END_MS = 1_000
 """As in Deepgram's documentation."""
 NAMES = {
-    metadata.LANGUAGE: "language",
-    metadata.LANGUAGE_OPTIONS: "language_hint",
-    metadata.SAMPLE_RATE: "sample_rate",
-    metadata.PROMPT: "keyterm",
+    wire.LANGUAGE: "language",
+    wire.LANGUAGE_OPTIONS: "language_hint",
+    wire.SAMPLE_RATE: "sample_rate",
+    wire.PROMPT: "keyterm",
 }
 
 
