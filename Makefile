@@ -52,6 +52,8 @@ check: $(VENV)/dev.stamp ## linters and type checkers
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir .import_linter_cache
+	$(BIN)/hadolint build/*.Dockerfile
+	$(BIN)/docker-compose config --quiet
 
 .PHONY: format
 format: $(VENV)/dev.stamp ## rewrite the sources as `make check` wants them
@@ -68,7 +70,7 @@ lock: $(VENV)/dev.stamp ## write requirements/ anew from pyproject.toml
 	$(IMAGE_LOCK) --upgrade --group gateway --constraint requirements/runtime.txt -o requirements/gateway.txt
 	$(IMAGE_LOCK) --upgrade --group self-check --constraint requirements/dev.txt -o requirements/self-check.txt
 	$(IMAGE_LOCK) --upgrade --group stages --constraint requirements/runtime.txt --no-emit-package numpy -o requirements/stages.txt
-	$(IMAGE_LOCK) --upgrade --group engine --override requirements/engine-overrides.txt --no-emit-package numpy -o requirements/engine.txt
+	$(IMAGE_LOCK) --upgrade --group engine --override requirements/engine-overrides.txt --no-emit-package numpy --no-emit-package openai-whisper -o requirements/engine.txt
 
 .PHONY: clean
 clean: ## remove everything that make has made, the weights included
