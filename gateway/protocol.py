@@ -33,29 +33,41 @@ Integer = Annotated[int, BeforeValidator(_whole)]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class WhisperSamplingParams(_Group):
     """`whisper_params.whisper_sampling_params`."""
 
     beam_width: Integer | None = None
+    """Beams of the search; 1 is greedy."""
     length_penalty: float | None = None
     repetition_penalty: float | None = None
     beam_search_diversity_rate: float | None = None
+    """Accepted, has no effect."""
     no_repeat_ngram_size: Integer | None = None
+    """0 is off."""
 
 
 class WhisperParams(_Group):
     """`whisper_params`: what is recognised, and what is told of it."""
 
     audio_language: str | None = None
+    """The language spoken: an ISO 639-1 code, or `auto`. A region (`en-US`) is ignored."""
     prompt: str | None = None
+    """Names and spellings to expect."""
     language_options: list[str] | None = None
+    """With `auto`: choose among these; an empty list is all."""
     language_detection_only: bool | None = None
+    """Find the language, whatever `audio_language` says, and tell it with an empty text."""
     use_dynamic_preprocessing: bool | None = None
+    """Even out loudness before recognition."""
     show_word_timestamps: bool | None = None
+    """Fill `word_timestamps`."""
     show_beam_results: bool | None = None
+    """Fill `beam_results`."""
     whisper_sampling_params: WhisperSamplingParams = WhisperSamplingParams()
 
 
@@ -63,18 +75,28 @@ class StreamingParams(_Group):
     """`streaming_params`: the audio, and when transcripts are sent."""
 
     encoding: Literal["pcm_s16le", "pcm_mulaw"] = PCM_S16LE
-    sample_rate: Annotated[Integer, Field(ge=MIN_INPUT_RATE, le=MAX_INPUT_RATE)] = SAMPLE_RATE
+    """Signed 16 bit little endian, or G.711 mu-law."""
+    sample_rate: Annotated[
+        int, Field(ge=MIN_INPUT_RATE, le=MAX_INPUT_RATE), BeforeValidator(_whole)
+    ] = SAMPLE_RATE
+    """Hz."""
     enable_partial_transcripts: bool | None = None
+    """Send partials."""
     partial_transcript_interval_s: float | None = None
+    """Audio between two partials."""
     final_transcript_max_duration_s: float | None = None
+    """A final is forced after this much audio."""
 
 
 class StreamingVadConfig(_Group):
     """`streaming_vad_config`: what ends an utterance."""
 
     threshold: float | None = None
+    """Speech probability that counts as speech."""
     min_silence_duration_ms: Integer | None = None
+    """Silence that ends an utterance."""
     speech_pad_ms: Integer | None = None
+    """Audio added before and after the speech."""
 
 
 class Metadata(_Group):
@@ -84,7 +106,9 @@ class Metadata(_Group):
     streaming_params: StreamingParams = StreamingParams()
     streaming_vad_config: StreamingVadConfig = StreamingVadConfig()
     streaming_diarization_config: dict[str, Any] = {}
+    """Speaker diarization is not supported; only an empty object is accepted."""
     include_timing_info: bool = False
+    """Fill `pipeline_latency` and `timing_info`."""
 
 
 GROUP_DEPTH = 2

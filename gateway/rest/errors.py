@@ -8,12 +8,35 @@ is full, overloaded or stopping are our own refusals' types.
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from gateway.closing import Close, CloseCode
 from gateway.refusal import Refusal, RefusalType
 from gateway.session import ENGINE_UNAVAILABLE
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
+
+
+class ErrorObject(BaseModel):
+    """What went wrong."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    message: str
+    """For people."""
+    type: str
+    """`invalid_request_error` or `server_error`."""
+    param: str | None
+    """The field that is to blame."""
+    code: str | None
+    """For programs."""
+
+
+class ErrorBody(BaseModel):
+    """Every answer that is no success."""
+
+    error: ErrorObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +52,8 @@ class Problem:
 
     def body(self) -> dict[str, Any]:
         """OpenAI's error object."""
-        error = {
-            "message": self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-        }
-        return {"error": error}
+        told = ErrorObject(message=self.message, type=self.type, param=self.param, code=self.code)
+        return ErrorBody(error=told).model_dump()
 
 
 class ApiError(Exception):

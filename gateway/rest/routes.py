@@ -20,14 +20,11 @@ from gateway.refusal import RefusalType, refuse
 from gateway.rest.errors import SERVER_ERROR, ApiError, Problem, of_refusal
 from gateway.rest.form import unknown_model
 from gateway.rest.models import list_models
+from gateway.rest.paths import MODELS, TRANSCRIPTIONS, TRANSLATIONS
 from gateway.rest.transcribing import transcribe
 
 if TYPE_CHECKING:
     from gateway.server import Gateway
-
-TRANSCRIPTIONS = "/v1/audio/transcriptions"
-TRANSLATIONS = "/v1/audio/translations"
-MODELS = "/v1/models"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
