@@ -26,6 +26,7 @@ from gateway.page import serve as page
 from gateway.peer import Peer
 from gateway.refusal import Refusal, RefusalType, refuse
 from gateway.rest import routes as rest
+from gateway.schemas import routes as schemas
 from gateway.session import Session, Shared
 from gateway.settings import Settings
 from gateway.triton import Triton
@@ -75,6 +76,7 @@ class Gateway:
             ),
             web.get("/healthz", self.report_health),
             web.get("/readyz", self.report_readiness),
+            *schemas.routes(WEBSOCKET_PATHS),
             *rest.routes(self),
             *page.routes(),
             web.get("/{path:.*}", _report_unknown_path),
