@@ -17,6 +17,7 @@ from websockets.protocol import State
 
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE
 from scripts.server import Server
+from tests.contract import assert_promised
 
 Frame = dict[str, Any]
 
@@ -92,8 +93,9 @@ class Talk:
             await asyncio.sleep(max(0.0, started + due_s - loop.time()))
 
     async def receive(self) -> Frame:
-        """The next frame."""
+        """The next frame, which must be one that is published."""
         frame: Frame = json.loads(await self.client.recv())
+        assert_promised(frame)
         self.session.frames.append(frame)
         self.session.received_at.append(asyncio.get_running_loop().time())
         return frame
