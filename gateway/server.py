@@ -14,13 +14,15 @@ from functools import partial
 
 from aiohttp import web
 
+from gateway import listening
 from gateway.admission import Admission
 from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
 from gateway.dialects.dialect import Dialect, Entrance, RefusedUpgrade, Upgrade
-from gateway.dialects.entrances import ENTRANCES
+from gateway.dialects.entrances import entrances
 from gateway.dialects.peer import TranslatedPeer
+from gateway.dialects.twilio.calls import Calls
 from gateway.messages import cut
 from gateway.page import serve as page
 from gateway.peer import Peer
@@ -62,6 +64,8 @@ class Gateway:
         self._admission = Admission(settings.max_partial_delay_s, settings.max_final_delay_s)
         self._stopping = asyncio.Event()
         self._all_left = asyncio.Event()
+        self._over = asyncio.Event()
+        self._calls = Calls()
         self.sessions: set[str] = set()
         """Ids of the live sessions."""
 
@@ -71,9 +75,10 @@ class Gateway:
             *(web.get(path, self.serve_websocket) for path in WEBSOCKET_PATHS),
             *(
                 web.get(path, partial(self.serve_dialect, entrance))
-                for entrance in ENTRANCES
+                for entrance in entrances(self._calls)
                 for path in entrance.paths
             ),
+            web.get(listening.PATH, self.serve_listener),
             web.get("/healthz", self.report_health),
             web.get("/readyz", self.report_readiness),
             *schemas.routes(WEBSOCKET_PATHS),
@@ -98,6 +103,7 @@ class Gateway:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self._all_left.wait()
+        self._over.set()
 
     async def report_health(self, _: web.Request) -> web.Response:
         """`/healthz`: the process is alive, and how late the engine is."""
@@ -125,17 +131,34 @@ class Gateway:
 
     async def serve_dialect(self, entrance: Entrance, request: web.Request) -> web.StreamResponse:
         """The same for a client of another protocol, in its own terms."""
-        refusal = self.refusal(request.headers)
+        upgrade = Upgrade(
+            request.path_qs, tuple(request.query.items()), request.headers, time.time()
+        )
+        key_shown = entrance.shows_key(upgrade, self._settings.api_keys)
+        refusal = self.refusal(request.headers, key_shown=key_shown)
         if refusal is not None:
             return _refused(request, refusal, entrance.refuse)
         try:
-            dialect = entrance.begin(_upgrade_of(request))
+            dialect = entrance.begin(upgrade)
         except RefusedUpgrade as refused:
             logger.info("%s is refused: it asks for what cannot be served", request.remote)
             return _response(refused.refusal)
         socket = Socket(self._settings.max_message_bytes, dialect.farewell)
         socket.headers.update(dialect.response_headers)
         return await self._upgrade(request, socket, entrance.refuse, dialect)
+
+    async def serve_listener(self, request: web.Request) -> web.StreamResponse:
+        """Upgrade, and tell what is said in a call."""
+        refusal = self._key_refusal(request.headers)
+        if refusal is not None:
+            return _refused(request, refusal)
+        socket = Socket(self._settings.max_message_bytes)
+        if not socket.can_prepare(request).ok:
+            return _refused(request, _no_upgrade())
+        await socket.prepare(request)
+        connection, call = self._connection(socket, request), request.match_info["call"]
+        await listening.listen(connection, self._calls, call, self._over)
+        return socket
 
     async def _upgrade(
         self,
@@ -147,8 +170,7 @@ class Gateway:
         if not socket.can_prepare(request).ok:
             # The last reason, so a plain request learns the others: a browser tells its page
             # nothing of a refused upgrade.
-            problem = "this path speaks websocket (RFC 6455)"
-            return _refused(request, refuse(RefusalType.UPGRADE_REQUIRED, problem), shape)
+            return _refused(request, _no_upgrade(), shape)
         with self.place() as session_id:
             await socket.prepare(request)
             connection = self._connection(socket, request)
@@ -156,13 +178,12 @@ class Gateway:
             await self.serve(peer, session_id, request.remote)
         return socket
 
-    def refusal(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Why a request with these headers gets no session now."""
-        authorization = headers.get("Authorization")
-        subprotocols = headers.get("Sec-WebSocket-Protocol")
-        if not is_authorized(authorization, self._settings.api_keys, subprotocols):
-            problem = f"the API key is missing or unknown; {WHY_REFUSED}"
-            return refuse(RefusalType.UNAUTHORIZED, problem)
+    def refusal(self, headers: Mapping[str, str], *, key_shown: bool = False) -> Refusal | None:
+        """Why a request with these headers gets no session now. `key_shown`: it has shown a key
+        in another way already."""
+        refusal = None if key_shown else self._key_refusal(headers)
+        if refusal is not None:
+            return refusal
         if self._stopping.is_set():
             return refuse(RefusalType.STOPPING, "this server is stopping")
         most = self._settings.max_streams
@@ -171,6 +192,14 @@ class Gateway:
         if self._admission.is_overloaded(time.monotonic()):
             return refuse(RefusalType.OVERLOADED, "the server is overloaded: words come late")
         return None
+
+    def _key_refusal(self, headers: Mapping[str, str]) -> Refusal | None:
+        authorization = headers.get("Authorization")
+        subprotocols = headers.get("Sec-WebSocket-Protocol")
+        if is_authorized(authorization, self._settings.api_keys, subprotocols):
+            return None
+        problem = f"the API key is missing or unknown; {WHY_REFUSED}"
+        return refuse(RefusalType.UNAUTHORIZED, problem)
 
     @contextlib.contextmanager
     def place(self) -> Iterator[str]:
@@ -226,9 +255,8 @@ def create_app(settings: Settings) -> web.Application:
     return app
 
 
-def _upgrade_of(request: web.Request) -> Upgrade:
-    query = tuple(request.query.items())
-    return Upgrade(request.path, query, request.headers, time.time())
+def _no_upgrade() -> Refusal:
+    return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
 
 
 def _refused(request: web.Request, refusal: Refusal, shape: Shape = _as_it_is) -> web.Response:

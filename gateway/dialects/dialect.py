@@ -6,6 +6,7 @@ as long as the session. Its calls are made one at a time, in the order in which 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from gateway.closing import Close, Farewell
@@ -18,7 +19,8 @@ from gateway.refusal import Refusal
 class Upgrade:
     """A request for a websocket."""
 
-    path: str
+    target: str
+    """Path and query as they came."""
     query: tuple[tuple[str, str], ...]
     """Names and values, in their order; a name may come twice."""
     headers: Mapping[str, str]
@@ -47,14 +49,16 @@ class Turn:
 
 
 class Dialect(Protocol):
-    """One client's side of a protocol."""
+    """One client's side of a protocol. Subclass it."""
 
-    @property
-    def response_headers(self) -> Mapping[str, str]:
-        """For the response to the upgrade."""
+    response_headers: Mapping[str, str] = MappingProxyType({})
+    """For the response to the upgrade."""
+    outlives_client: bool = False
+    """Whether the session goes on to its end when the client has gone."""
 
     def open(self) -> Turn:
         """What is said before the client has said anything."""
+        return Turn()
 
     def hear(self, message: str | bytes) -> Turn:
         """The client has said this.
@@ -62,20 +66,29 @@ class Dialect(Protocol):
         Raises:
             Close: the session must end so.
         """
+        raise NotImplementedError
+
+    def gone(self) -> Turn:
+        """The client has gone, and this outlives it."""
+        return Turn()
 
     def tell(self, frame: Frame) -> list[Frame]:
         """The session has said this; frames for the client come out."""
+        raise NotImplementedError
 
     def farewell(self, end: Close) -> Farewell:
-        """How the end of the session is told."""
+        """How the end of the session is told. It may be asked for twice."""
+        raise NotImplementedError
 
 
 class Entrance(Protocol):
-    """How a protocol's clients come in."""
+    """How a protocol's clients come in. Subclass it."""
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Where."""
+    paths: tuple[str, ...]
+
+    def shows_key(self, upgrade: Upgrade, keys: tuple[str, ...]) -> bool:
+        """Whether the request shows one of these keys in a way that is only this protocol's."""
+        return False
 
     def begin(self, upgrade: Upgrade) -> Dialect:
         """A client who has been let in.
@@ -83,9 +96,11 @@ class Entrance(Protocol):
         Raises:
             RefusedUpgrade: what it asks for cannot be served.
         """
+        raise NotImplementedError
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """The gateway's own refusal, in the shape that this protocol's clients expect."""
+        return refusal
 
 
 class RefusedUpgrade(Exception):  # noqa: N818, a refusal is an answer

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NoReturn
 
-from gateway.closing import Close
+from gateway.closing import ClientGone, Close
 from gateway.connection import Connection
 from gateway.dialects.dialect import Dialect, Turn
 from gateway.messages import Alive, Frame
@@ -23,9 +23,11 @@ class TranslatedPeer:
         self._connection = connection
         self._dialect = dialect
         self._is_open = False
+        self._is_alone = False  # the client has gone, and the session goes on
         self._incoming: deque[Incoming] = deque()
         self._outgoing: deque[Frame] = deque()
         self._sending = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
 
     async def receive(self, until: float) -> Incoming | None:
         """What comes next; see `gateway.peer.Peer`."""
@@ -33,7 +35,14 @@ class TranslatedPeer:
             self._is_open = True
             await self._take(self._dialect.open())
         while not self._incoming:
-            message = await self._connection.receive(until)
+            if self._is_alone:
+                await asyncio.sleep(until - self._loop.time())
+                return None
+            try:
+                message = await self._connection.receive(until)
+            except ClientGone:
+                await self._go_on_alone()
+                continue
             if message is None:
                 return None
             turn = self._dialect.hear(message)
@@ -46,11 +55,23 @@ class TranslatedPeer:
 
     async def keep_alive(self) -> NoReturn:
         """See `gateway.peer.Peer`."""
-        await self._connection.keep_alive()
+        try:
+            await self._connection.keep_alive()
+        except ClientGone:
+            if not self._dialect.outlives_client:
+                raise
+            await self._loop.create_future()
+        raise AssertionError("nothing above returns")
 
     async def close(self, end: Close) -> None:
         """See `gateway.peer.Peer`. The connection asks the dialect for its farewell."""
         await self._connection.close(end)
+
+    async def _go_on_alone(self) -> None:
+        if not self._dialect.outlives_client:
+            raise ClientGone
+        self._is_alone = True
+        await self._take(self._dialect.gone())
 
     async def _take(self, turn: Turn) -> None:
         self._incoming += turn.requests

@@ -56,6 +56,7 @@ def transcript(utterance: int, is_final: bool, text: str, **fields: Any) -> dict
         "enable_chunk_level_language_detection": False,
         "next_partial": None,
         "transcript": text,
+        "committed": text,
         "confidence": 0.9,
         **fields,
     }

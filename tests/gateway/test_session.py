@@ -27,7 +27,7 @@ PARTIALS = {"streaming_params": {"enable_partial_transcripts": True}}
 TOLD_KEYS = (
     "segments language_code language_prob diarization timing_info "
     "enable_chunk_level_language_detection audio_length_sec is_final transcription_num "
-    "next_partial pipeline_latency type transcript confidence"
+    "next_partial pipeline_latency type transcript committed confidence"
 ).split()
 
 

@@ -12,16 +12,19 @@ from gateway.closing import Close, CloseCode, Farewell
 from gateway.dialects.deepgram import frames
 from gateway.dialects.deepgram.frames import RequestInfo
 from gateway.dialects.deepgram.options import PARTIAL_INTERVAL_S, Options
-from gateway.dialects.dialect import Turn
+from gateway.dialects.dialect import Dialect, Turn
 from gateway.dialects.g711 import expand_alaw
 from gateway.dialects.metadata import OptionError
 from gateway.dialects.wav import ACCEPTED, ALAW, PCM_16, UndecodableError, WavFormat, WavReader
-from gateway.messages import FINISHED, FLUSHED, Flush, Frame, cut, parse_json
-from pipeline.audio import SAMPLE_BYTES, WHISPER_WINDOW_S
+from gateway.messages import FINISHED, FLUSHED, Configure, Flush, Frame, cut, parse_json
+from gateway.peer import Incoming
+from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, WHISPER_WINDOW_S
 
 END_AUDIO: Final = json.dumps({"type": "end_audio"})
 HEARD_LATE_S = PARTIAL_INTERVAL_S
 """Words show no sooner than this; so much longer the end of an utterance waits for them."""
+ASSUMED = WavFormat(PCM_16, SAMPLE_RATE)
+"""What audio is that has not come yet."""
 LONGEST_SPEECH_S = WHISPER_WINDOW_S - 0.5
 """An utterance is cut when a window is full, which holds a little more than its speech."""
 IDLE = "NET-0001: neither audio nor a text message has come within the timeout window"
@@ -29,7 +32,7 @@ UNDECODABLE = "DATA-0000: the payload cannot be decoded as audio"
 UNAVAILABLE = "NET-0000"
 
 
-class DeepgramDialect:
+class DeepgramDialect(Dialect):
     """One client."""
 
     def __init__(self, options: Options, info: RequestInfo) -> None:
@@ -50,8 +53,8 @@ class DeepgramDialect:
         self._utterance_end: float | None = None  # that of the last word, until it is told
 
     def open(self) -> Turn:
-        """The metadata, unless the audio's own header has to say what it is."""
-        return Turn() if self._audio is None else self._begin(self._audio)
+        """The metadata; where the audio's own header has to say what it is, for now."""
+        return Turn((self._options.metadata(self._audio or ASSUMED),))
 
     def hear(self, message: str | bytes) -> Turn:
         """The client has said this; see `gateway.dialects.dialect`."""
@@ -79,7 +82,7 @@ class DeepgramDialect:
                 return Farewell((), CloseCode.NORMAL)
             case CloseCode.REFUSED if self._undecodable:
                 return Farewell((), CloseCode.REFUSED, f"{UNDECODABLE}: {end.error}")
-            case CloseCode.NORMAL | CloseCode.REFUSED:
+            case CloseCode.NORMAL:
                 return Farewell((), CloseCode.INTERNAL, IDLE)
             case CloseCode.INTERNAL:
                 return Farewell((), CloseCode.INTERNAL, f"{UNAVAILABLE}: {end.error}")
@@ -88,33 +91,29 @@ class DeepgramDialect:
 
     # The client.
 
-    def _begin(self, audio: WavFormat) -> Turn:
-        return Turn((self._options.metadata(audio),))
-
     def _hear_audio(self, packet: bytes) -> Turn:
         self._sha256.update(packet)
-        begin = Turn()
+        requests: list[Incoming] = []
         if self._file is not None:
-            packet, begin = self._read_file(self._file, packet)
-        if self._audio is None or not packet:
-            return begin
-        self._audio_bytes += len(packet)
-        pcm = expand_alaw(packet) if self._audio.encoding == ALAW else packet
-        return Turn((*begin.requests, pcm), tuple(self._utterance_ends()))
+            packet = self._read_file(self._file, packet, requests)
+        if self._audio is not None and packet:
+            self._audio_bytes += len(packet)
+            requests.append(expand_alaw(packet) if self._audio.encoding == ALAW else packet)
+        return Turn(tuple(requests), tuple(self._utterance_ends()))
 
-    def _read_file(self, file: WavReader, packet: bytes) -> tuple[bytes, Turn]:
+    def _read_file(self, file: WavReader, packet: bytes, requests: list[Incoming]) -> bytes:
+        """The audio in a packet; once it is known what it is, that is requested before."""
         try:
             audio = file.take(packet)
             if self._audio is None and file.format is not None:
-                begin = self._begin(file.format)
+                requests.append(Configure(self._options.metadata(file.format)))
                 self._audio = file.format
-                return audio, begin
         except (UndecodableError, OptionError) as error:
             self._undecodable = True
             raise Close(
                 CloseCode.REFUSED, f"{error}; without `encoding`, accepted is {ACCEPTED}"
             ) from None
-        return audio, Turn()
+        return audio
 
     def _hear_text(self, text: str) -> Turn:
         try:
@@ -124,11 +123,9 @@ class DeepgramDialect:
         match kind:
             case "KeepAlive":
                 return Turn()
-            case "Finalize" if self._audio is not None:
+            case "Finalize":
                 self._finalizes += 1
                 return Turn((Flush(),))
-            case "Finalize":
-                return Turn()
             case "CloseStream":
                 return self._close_stream()
             case "Configure":
@@ -138,10 +135,7 @@ class DeepgramDialect:
 
     def _close_stream(self) -> Turn:
         self._closing = True
-        if self._audio is not None:
-            return Turn((END_AUDIO,))
-        self._audio = WavFormat(PCM_16, 16_000)  # of which there is none
-        return Turn((*self._begin(self._audio).requests, END_AUDIO))
+        return Turn((END_AUDIO,))
 
     @property
     def _clock_s(self) -> float:

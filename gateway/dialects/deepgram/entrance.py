@@ -9,7 +9,7 @@ import uuid
 from gateway.dialects.deepgram.dialect import DeepgramDialect
 from gateway.dialects.deepgram.frames import RequestInfo
 from gateway.dialects.deepgram.options import read_options
-from gateway.dialects.dialect import RefusedUpgrade, Upgrade
+from gateway.dialects.dialect import Entrance, RefusedUpgrade, Upgrade
 from gateway.dialects.metadata import OptionError
 from gateway.refusal import Refusal, RefusalType
 
@@ -22,7 +22,7 @@ _CODES = {
 """Status and code of a refusal; any other is a 503."""
 
 
-class DeepgramEntrance:
+class DeepgramEntrance(Entrance):
     """`GET /v1/listen`."""
 
     paths = ("/v1/listen",)

@@ -11,6 +11,7 @@ from gateway.dialects.dialect import Upgrade
 from gateway.dialects.metadata import OptionError, checked, prompt_of, terms
 from gateway.dialects.wav import ALAW, MULAW, PCM_16, WavFormat
 from gateway.messages import cut
+from pipeline.audio import SAMPLE_RATE
 from pipeline.language import AUTO
 
 DEFAULT_LANGUAGE = "en"
@@ -107,7 +108,7 @@ def read_options(query: Upgrade) -> Options:
         min_silence_ms=min_silence_ms,
         utterance_end_ms=_utterance_end_ms(query),
     )
-    options.metadata(options.audio or WavFormat(PCM_16, 16_000))
+    options.metadata(options.audio or WavFormat(PCM_16, SAMPLE_RATE))
     return options
 
 

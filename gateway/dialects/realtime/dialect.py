@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from gateway.closing import Close, CloseCode, Farewell
-from gateway.dialects.dialect import Turn
+from gateway.dialects.dialect import Dialect, Turn
 from gateway.dialects.g711 import expand_alaw
 from gateway.dialects.metadata import OptionError
 from gateway.dialects.realtime import events
@@ -49,11 +49,10 @@ class _EventError(Exception):
         self.param = param
 
 
-class RealtimeDialect:
+class RealtimeDialect(Dialect):
     """One client."""
 
     def __init__(self, *, is_beta: bool) -> None:
-        self.response_headers: dict[str, str] = {}
         self._id = events.new_id("sess")
         self._given: Tree = {}
         self._config = Config()

@@ -4,7 +4,7 @@ Pure. A client of the beta says so in a header or, in a browser, with a subproto
 the query is one of ours whatever it is called; which one counts is said in the session.
 """
 
-from gateway.dialects.dialect import RefusedUpgrade, Upgrade
+from gateway.dialects.dialect import Entrance, RefusedUpgrade, Upgrade
 from gateway.dialects.realtime.dialect import RealtimeDialect
 from gateway.messages import show
 from gateway.refusal import Refusal
@@ -15,7 +15,7 @@ BETA_HEADER = "realtime=v1"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
-class RealtimeEntrance:
+class RealtimeEntrance(Entrance):
     """`GET /v1/realtime`."""
 
     paths = ("/v1/realtime",)

@@ -13,8 +13,10 @@ AT = 1_700_000_000.5
 """Unix time of every upgrade."""
 
 
-def upgrade(query: str = "", path: str = "/", headers: Mapping[str, str] | None = None) -> Upgrade:
-    return Upgrade(path, tuple(parse_qsl(query, keep_blank_values=True)), headers or {}, AT)
+def upgrade(
+    query: str = "", target: str = "/", headers: Mapping[str, str] | None = None
+) -> Upgrade:
+    return Upgrade(target, tuple(parse_qsl(query, keep_blank_values=True)), headers or {}, AT)
 
 
 def word(text: str, start_s: float, end_s: float, prob: float = 0.9) -> Frame:

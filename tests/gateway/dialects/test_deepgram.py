@@ -1,6 +1,7 @@
 """Deepgram's conversation: messages in, `Results` and the rest out, without a server."""
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.closing import Close, CloseCode
 from gateway.dialects.deepgram.dialect import DeepgramDialect
 from gateway.dialects.deepgram.entrance import DeepgramEntrance
 from gateway.dialects.dialect import RefusedUpgrade, Turn
-from gateway.messages import ACKNOWLEDGED, FINISHED, FLUSHED, Flush, Frame
+from gateway.messages import ACKNOWLEDGED, FINISHED, FLUSHED, Configure, Flush, Frame
 from gateway.refusal import RefusalType, refuse
 from tests.gateway.dialects.support import (
     error_frame,
@@ -53,15 +54,16 @@ def test_a_law_is_expanded() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=4))
-def test_a_file_s_header_is_the_metadata_however_it_is_cut(sizes: list[int]) -> None:
+def test_a_file_s_header_says_what_it_is_however_it_is_cut(sizes: list[int]) -> None:
     talking, data, at, i = dialect("model=nova-3"), wav(rate=8_000), 0, 0
     found: list[Any] = []
     while at < len(data):
         size = sizes[i % len(sizes)]
         found += requests(talking, data[at : at + size])
         at, i = at + size, i + 1
-    metadata, *audio = found
-    assert metadata_of(metadata)["streaming_params"]["sample_rate"] == 8_000
+    configure, *audio = found
+    assert isinstance(configure, Configure)
+    assert json.loads(configure.metadata)["streaming_params"]["sample_rate"] == 8_000
     assert b"".join(audio) == bytes(range(200))
 
 
@@ -204,13 +206,11 @@ def test_the_end_is_told_with_the_finals_and_a_summary(message: Frame | bytes) -
     assert talking.farewell(Close(CloseCode.NORMAL)).code == 1000
 
 
-def test_a_stream_without_audio_is_closed_in_order_whatever_it_would_have_been() -> None:
+def test_a_stream_without_audio_ends_in_order_whatever_it_would_have_been() -> None:
     talking = dialect("model=nova-3")
-    assert requests(talking, {"type": "Finalize"}) == []
-    metadata, end = requests(talking, {"type": "CloseStream"})
-    assert metadata_of(metadata)["streaming_params"]["encoding"] == "pcm_s16le"
-    assert end == END_AUDIO
-    (summary,) = told(talking, FINISHED)
+    assert requests(talking, {"type": "Finalize"}, {"type": "CloseStream"}) == [Flush(), END_AUDIO]
+    result, summary = told(talking, FLUSHED, FINISHED)
+    assert texts([result]) == [""]
     assert summary["duration"] == 0
 
 
@@ -270,7 +270,6 @@ def test_audio_that_could_not_be_transcribed_is_an_error_and_the_stream_goes_on(
     ("end", "code", "reason"),
     [
         (Close(CloseCode.NORMAL), 1011, "NET-0001"),
-        (Close(CloseCode.REFUSED, "no metadata has come"), 1011, "NET-0001"),
         (Close(CloseCode.INTERNAL, "no engine"), 1011, "NET-0000: no engine"),
         (Close(CloseCode.TOO_LARGE, "too large"), 1009, "too large"),
         (Close(CloseCode.RESTART), 1012, ""),
