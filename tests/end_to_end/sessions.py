@@ -5,7 +5,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,8 +73,12 @@ class Session:
 class Talk:
     """A session under way. What has come in stands in `session`."""
 
-    def __init__(self, client: ClientConnection) -> None:
+    def __init__(
+        self, client: ClientConnection, check: Callable[[Frame], object] = assert_promised
+    ) -> None:
+        """`check` is asked of every frame."""
         self.client = client
+        self._check = check
         self.session = Session()
 
     async def send(self, *messages: str | bytes | Frame) -> None:
@@ -95,7 +99,7 @@ class Talk:
     async def receive(self) -> Frame:
         """The next frame, which must be one that is published."""
         frame: Frame = json.loads(await self.client.recv())
-        assert_promised(frame)
+        self._check(frame)
         self.session.frames.append(frame)
         self.session.received_at.append(asyncio.get_running_loop().time())
         return frame
@@ -112,19 +116,27 @@ class Talk:
 
 @asynccontextmanager
 async def talk_at(
-    url: str, metadata: str | Frame | None = None, **options: Any
+    url: str,
+    metadata: str | Frame | None = None,
+    check: Callable[[Frame], object] = assert_promised,
+    **options: Any,
 ) -> AsyncIterator[Talk]:
     """An open session. `metadata` goes out first if it is given; `options` are `connect`'s."""
     defaults: dict[str, Any] = {"max_size": None, "ping_timeout": None, "proxy": None}
     client = await connect(url, **(defaults | options))
     try:
-        talking = Talk(client)
+        talking = Talk(client, check)
         if metadata is not None:
             await talking.send(metadata)
         yield talking
     finally:
         if client.state is not State.CLOSED:  # closing twice fails when something was unsent
             await client.close()
+
+
+def foreign(url: str, **options: Any) -> AbstractAsyncContextManager[Talk]:
+    """The same in another protocol, whose frames are none of ours."""
+    return talk_at(url, check=lambda _: None, **options)
 
 
 def talk(
