@@ -1,33 +1,36 @@
-"""One session of the websocket protocol, seen from the client: audio out, messages in.
+"""One session with the server as the scripts have it: packets out, messages in as they come.
 
-Sends and receives concurrently, so a server that is slow to take audio still has its messages
+On top of `gateway.client.Connection`: messages stay plain JSON, as they are shown and measured
+here. Sends and receives concurrently, so a server that is slow to take audio still has its messages
 read. It does not know where the audio comes from, nor what becomes of the messages.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from gateway.client.connection import (
+    DEFAULT_URL,
+    END_AUDIO,
+    Connection,
+    Message,
+    error_text,
+    is_finished,
+)
+from gateway.client.errors import ClientError as SessionError
+from gateway.client.errors import LostError, UnauthorizedError
 
-DEFAULT_URL = "ws://127.0.0.1:8000/v1/websocket"
+__all__ = [
+    "DEFAULT_URL",
+    "Message",
+    "Packet",
+    "Progress",
+    "SessionError",
+    "error_text",
+    "run_session",
+]
 
-PING_TIMEOUT_S = 120
-"""A pong waits behind the audio that the sockets' buffers hold; as fast as the server takes it,
-that can be a minute's worth of work, so the usual 20 s would end healthy sessions."""
-
-CLOSE_TIMEOUT_S = 1
-"""Nothing is expected after `finished`, and an interrupted client should not linger."""
-
-Message = dict[str, Any]
-
-
-class SessionError(Exception):
-    """The session did not come to its regular end; the message says what happened."""
+WHERE_KEYS_COME_FROM = "--api-key or GATEWAY_API_KEY"
 
 
 @dataclass
@@ -84,86 +87,47 @@ async def run_session(
         SessionError: no connection, connection lost, or an error that ended the session.
     """
     progress = progress or Progress()
-    socket = await _open(url, api_key)
+    connection = await _open(url, metadata, api_key)
     progress.connected = True
     try:
-        sender = asyncio.create_task(_send(socket, metadata, packets, progress))
+        sender = asyncio.create_task(_send(connection, packets, progress))
         try:
-            await _receive_unless_sender_fails(socket, sender, on_message, progress)
+            await _receive_unless_sender_fails(connection, sender, on_message, progress)
         finally:
             sender.cancel()
             await asyncio.wait([sender])
     finally:
-        await socket.close()
+        await connection.close()
     return progress
 
 
-def error_text(message: Message) -> str:
-    """The text of an `error` message, wherever the server put it."""
-    body = message.get("body")
-    nested = body.get("message") if isinstance(body, dict) else None
-    return str(message.get("message") or nested or "no reason given")
-
-
-async def _open(url: str, api_key: str | None) -> ClientConnection:
-    headers = {"Authorization": f"Api-Key {api_key}"} if api_key else None
+async def _open(url: str, metadata: Message, api_key: str | None) -> Connection:
     try:
-        return await connect(
-            url,
-            additional_headers=headers,
-            proxy=None if _is_loopback(url) else True,
-            ping_timeout=PING_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S,
-            max_size=None,  # a final with words and beams is as long as it is
-        )
-    except InvalidStatus as error:
-        raise SessionError(_refusal(url, error, api_key)) from error
-    except (InvalidURI, ValueError) as error:
-        raise SessionError(f"{url} is no websocket address: {error}") from error
-    except (OSError, InvalidHandshake) as error:
-        raise SessionError(f"cannot connect to {url}: {error or type(error).__name__}") from error
+        return await Connection.open(url, metadata, api_key)
+    except UnauthorizedError as error:
+        told = UnauthorizedError(f"{error} ({WHERE_KEYS_COME_FROM})", error.status, error.kind)
+        raise told from error
 
 
-def _is_loopback(url: str) -> bool:
-    """A proxy of the environment is not for servers on this machine."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _refusal(url: str, error: InvalidStatus, api_key: str | None) -> str:
-    status = error.response.status_code
-    if status != 401:
-        reason = (error.response.body or b"").decode(errors="replace").strip()
-        return f"{url} refused the connection with HTTP {status} {reason[:200]}".rstrip()
-    hint = "the API key is wrong" if api_key else "it wants an API key"
-    return f"{url} refused the connection with HTTP 401: {hint} (--api-key or GATEWAY_API_KEY)"
-
-
-async def _send(
-    socket: ClientConnection,
-    metadata: Message,
-    packets: AsyncIterator[Packet],
-    progress: Progress,
-) -> None:
+async def _send(connection: Connection, packets: AsyncIterator[Packet], progress: Progress) -> None:
     """Everything that goes out. A closed connection ends it; the receiver says why."""
     try:
-        await socket.send(json.dumps(metadata))
         async for packet in packets:
-            await socket.send(packet.data)
+            await connection.send(packet.data)
             progress.sent_s += packet.duration_s
-        await socket.send(json.dumps({"type": "end_audio"}))
-    except ConnectionClosed:
+        await connection.request(END_AUDIO)
+    except LostError:
         return
 
 
 async def _receive_unless_sender_fails(
-    socket: ClientConnection,
+    connection: Connection,
     sender: asyncio.Task[None],
     on_message: Callable[[Message], None],
     progress: Progress,
 ) -> None:
     """A source of audio that breaks must not leave the receiver waiting for its finals."""
-    receiver = asyncio.create_task(_receive(socket, on_message, progress))
+    receiver = asyncio.create_task(_receive(connection, on_message, progress))
     try:
         await asyncio.wait([sender, receiver], return_when=asyncio.FIRST_COMPLETED)
         if sender.done():
@@ -175,36 +139,10 @@ async def _receive_unless_sender_fails(
 
 
 async def _receive(
-    socket: ClientConnection, on_message: Callable[[Message], None], progress: Progress
+    connection: Connection, on_message: Callable[[Message], None], progress: Progress
 ) -> None:
-    try:
-        while not progress.finished:
-            message = _decode(await socket.recv())
-            progress.note(message)
-            on_message(message)
-            progress.finished = _is_finished(message)
-    except ConnectionClosed as closed:
-        raise SessionError(_loss(closed)) from closed
-
-
-def _decode(text: str | bytes) -> Message:
-    try:
-        message = json.loads(text)
-    except ValueError as error:
-        raise SessionError(f"the server sent what is not JSON: {text[:80]!r}") from error
-    if not isinstance(message, dict):
-        raise SessionError(f"the server sent what is not a JSON object: {text[:80]!r}")
-    return message
-
-
-def _is_finished(message: Message) -> bool:
-    body = message.get("body")
-    status = body.get("status") if isinstance(body, dict) else None
-    return message.get("type") == "end_audio" and status == "finished"
-
-
-def _loss(closed: ConnectionClosed) -> str:
-    close = closed.rcvd
-    if close is None:
-        return "lost the connection"
-    return f"the server closed the connection: {close.code} {close.reason}".rstrip()
+    while not progress.finished:
+        message = await connection.receive()
+        progress.note(message)
+        on_message(message)
+        progress.finished = is_finished(message)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from anywhere
 
+from gateway.client.options import Options
 from pipeline.audio import VAD_FRAME_MS
 from scripts import report
 from scripts.arguments import json_groups, positive, speed
@@ -84,7 +85,12 @@ async def _stream(item: Item, args: argparse.Namespace) -> report.Result:
     try:
         await run_session(
             args.url,
-            _metadata(form, language, args.metadata),
+            Options(
+                encoding=form.encoding,
+                sample_rate=form.rate_hz,
+                language=language,
+                more=args.metadata,
+            ).metadata(),
             from_recording(recording, form, args.speed),
             messages.append,
             api_key=args.api_key or os.environ.get("GATEWAY_API_KEY"),
@@ -94,15 +100,6 @@ async def _stream(item: Item, args: argparse.Namespace) -> report.Result:
         failure = str(error)
     reasons = [reason for reason in (failure, *progress.errors) if reason]
     return _result(item, messages, language == "auto", "; ".join(reasons) or None)
-
-
-def _metadata(form: PacketFormat, language: str, extra: Message) -> Message:
-    """The session's first message; groups of `extra` add to ours and win over them."""
-    ours: dict[str, Message] = {
-        "whisper_params": {"audio_language": language},
-        "streaming_params": {"encoding": form.encoding, "sample_rate": form.rate_hz},
-    }
-    return ours | {group: ours.get(group, {}) | fields for group, fields in extra.items()}
 
 
 def _result(

@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.client.options import Encoding
 from pipeline.audio import SAMPLE_BYTES
 from scripts.client import Packet
 from scripts.recording import Recording, mulaw_bytes, pcm_bytes, sample_count
 
-PCM = "pcm_s16le"
-MULAW = "pcm_mulaw"
+PCM: Encoding = "pcm_s16le"
+MULAW: Encoding = "pcm_mulaw"
 ENCODINGS = (PCM, MULAW)
 
 _PIPE_READ_BYTES = 1 << 16
@@ -36,7 +37,7 @@ class PacketFormat:
 
     rate_hz: int
     packet_ms: int
-    encoding: str = PCM
+    encoding: Encoding = PCM
 
     @property
     def packet_bytes(self) -> int:

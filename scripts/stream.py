@@ -17,10 +17,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from anywhere
 
+from gateway.client.options import Options
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_MS
 from scripts.arguments import positive, speed, wire_rate
 from scripts.client import (
@@ -90,39 +90,24 @@ async def _stream(
 
 def metadata(args: argparse.Namespace, form: PacketFormat) -> Message:
     """The session's first message: what was asked for, and nothing that was left to the server."""
-    languages = args.language_options.split(",") if args.language_options else None
-    whisper = {
-        "audio_language": args.language,
-        "language_options": languages,
-        "language_detection_only": args.detect_only or None,
-        "prompt": args.prompt,
-        "show_word_timestamps": args.words or None,
-        "show_beam_results": args.beams or None,
-        "whisper_sampling_params": None if args.beam is None else {"beam_width": args.beam},
-    }
-    streaming = {
-        "encoding": form.encoding,
-        "sample_rate": form.rate_hz,
-        "enable_partial_transcripts": _wants_partials(args),
-        "partial_transcript_interval_s": args.interval,
-        "final_transcript_max_duration_s": args.max_final_s,
-    }
-    voice_activity = {
-        "threshold": args.threshold,
-        "min_silence_duration_ms": args.min_silence_ms,
-        "speech_pad_ms": args.pad_ms,
-    }
-    message = {
-        "whisper_params": _given(whisper),
-        "streaming_params": _given(streaming),
-        "streaming_vad_config": _given(voice_activity),
-        "include_timing_info": args.timing or None,
-    }
-    return _given(message)
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None and value != {}}
+    return Options(
+        encoding=form.encoding,
+        sample_rate=form.rate_hz,
+        language=args.language,
+        language_options=args.language_options.split(",") if args.language_options else None,
+        detect_language_only=args.detect_only,
+        prompt=args.prompt,
+        words=args.words,
+        beams=args.beams,
+        beam_width=args.beam,
+        partials=_wants_partials(args),
+        partial_interval_s=args.interval,
+        max_utterance_s=args.max_final_s,
+        vad_threshold=args.threshold,
+        min_silence_ms=args.min_silence_ms,
+        speech_pad_ms=args.pad_ms,
+        timing=args.timing,
+    ).metadata()
 
 
 def _wants_partials(args: argparse.Namespace) -> bool:

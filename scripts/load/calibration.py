@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from gateway.client.options import Options
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_MS
 from scripts.client import Message, SessionError, run_session
-from scripts.load.player import Target, merged
+from scripts.load.player import Target
 from scripts.load.playlist import AUTO
 from scripts.load.track import Clip, Speech, Word
 from scripts.load.words import tokens
@@ -158,15 +159,15 @@ async def _ask(
 
 
 def _session(form: PacketFormat, language: str, target: Target) -> Message:
-    ours: dict[str, Message] = {
-        "whisper_params": {"audio_language": language, "show_word_timestamps": True},
-        "streaming_params": {"encoding": form.encoding, "sample_rate": form.rate_hz},
-        "streaming_vad_config": {
-            "min_silence_duration_ms": target.min_silence_ms,
-            "speech_pad_ms": target.speech_pad_ms,
-        },
-    }
-    return merged(ours, target.metadata)
+    return Options(
+        encoding=form.encoding,
+        sample_rate=form.rate_hz,
+        language=language,
+        words=True,
+        min_silence_ms=target.min_silence_ms,
+        speech_pad_ms=target.speech_pad_ms,
+        more=target.metadata,
+    ).metadata()
 
 
 def _digest(data: bytes) -> str:

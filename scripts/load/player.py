@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
+from gateway.client.errors import NotReadingError, RefusedError
+from gateway.client.options import Options
 from scripts.client import Message, Packet, Progress, SessionError, error_text, run_session
 from scripts.display import partial_text
 from scripts.load.playlist import AUTO, Plan
@@ -20,8 +20,6 @@ FINISH_TIMEOUT_S = 30.0
 """How long a server may take for the last finals after the last packet."""
 _BLOCKED_S = 0.02
 """A send that takes longer than this has waited for the server."""
-_OVERLOADED = 1013
-"""The close code of a server that has too much to do."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +37,16 @@ class Target:
 
     def session(self, plan: Plan) -> Message:
         """The first message of a stream."""
-        ours: dict[str, Message] = {
-            "whisper_params": {"audio_language": AUTO if self.detect_language else plan.language},
-            "streaming_params": {
-                "encoding": plan.form.encoding,
-                "sample_rate": plan.form.rate_hz,
-                "enable_partial_transcripts": True,
-                "partial_transcript_interval_s": self.interval_s,
-            },
-            "streaming_vad_config": {
-                "min_silence_duration_ms": self.min_silence_ms,
-                "speech_pad_ms": self.speech_pad_ms,
-            },
-        }
-        return merged(ours, self.metadata)
-
-
-def merged(groups: dict[str, Message], more: dict[str, Message]) -> Message:
-    """Groups of fields, those of `more` added and winning."""
-    return groups | {name: groups.get(name, {}) | fields for name, fields in more.items()}
+        return Options(
+            encoding=plan.form.encoding,
+            sample_rate=plan.form.rate_hz,
+            language=AUTO if self.detect_language else plan.language,
+            partials=True,
+            partial_interval_s=self.interval_s,
+            min_silence_ms=self.min_silence_ms,
+            speech_pad_ms=self.speech_pad_ms,
+            more=self.metadata,
+        ).metadata()
 
 
 class Player:
@@ -144,8 +133,5 @@ def shown(message: Message, at_s: float) -> Shown:
 
 def failure(error: SessionError) -> Failure:
     """A session's end by what the server meant with it."""
-    cause = error.__cause__
-    refused = isinstance(cause, InvalidStatus) or (
-        isinstance(cause, ConnectionClosed) and cause.rcvd and cause.rcvd.code == _OVERLOADED
-    )
+    refused = isinstance(error, RefusedError | NotReadingError)
     return Failure("refused" if refused else "disconnected", str(error))

@@ -17,6 +17,7 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.client.options import Encoding
 from pipeline.audio import SAMPLE_BYTES, VAD_FRAME_MS
 from pipeline.language import LANGUAGES
 from scripts.load.track import Clip, Played
@@ -111,7 +112,7 @@ def packet_s(form: PacketFormat) -> float:
     return form.packet_bytes / SAMPLE_BYTES / form.rate_hz
 
 
-def formats(rates_hz: Sequence[int], encodings: Sequence[str]) -> tuple[PacketFormat, ...]:
+def formats(rates_hz: Sequence[int], encodings: Sequence[Encoding]) -> tuple[PacketFormat, ...]:
     """All combinations, in packets as official clients send them."""
     return tuple(
         PacketFormat(rate_hz, VAD_FRAME_MS, encoding)

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.audio import SAMPLE_RATE
 from scripts.load.calibration import Cache, loud_span_s, speech, spread
-from scripts.load.player import Target, merged
+from scripts.load.player import Target
 from scripts.load.playlist import Library, Mix, Plan, formats, packet_s, plan, read_library
 from scripts.load.track import Clip
 from scripts.manifest import ManifestError
@@ -201,4 +201,3 @@ def test_metadata_that_was_asked_for_wins() -> None:
         },
         "streaming_vad_config": {"min_silence_duration_ms": 300, "speech_pad_ms": 30},
     }
-    assert merged({"a": {"x": 1}}, {"b": {"y": 2}}) == {"a": {"x": 1}, "b": {"y": 2}}
