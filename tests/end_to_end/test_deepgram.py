@@ -22,7 +22,7 @@ from tests.end_to_end.recordings import (
     mulaw,
     silence,
 )
-from tests.end_to_end.sessions import Talk, no_stream_is_left, talk_at
+from tests.end_to_end.sessions import Talk, foreign, no_stream_is_left
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it still uses websockets.legacy
@@ -205,7 +205,7 @@ async def test_what_is_no_audio_closes_with_data_0000(server: Server) -> None:
 
 def raw(server: Server, query: str) -> AbstractAsyncContextManager[Talk]:
     """A plain websocket, for what the SDK would not send."""
-    return talk_at(f"ws://{server.settings.address}/v1/listen?{query}")
+    return foreign(f"ws://{server.settings.address}/v1/listen?{query}")
 
 
 @pytest.mark.parametrize(

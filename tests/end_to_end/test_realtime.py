@@ -25,7 +25,7 @@ from pipeline.audio import SAMPLE_BYTES
 from scripts.recording import pcm_bytes
 from scripts.server import Server
 from tests.end_to_end.recordings import DASHWOOD, GREGSON, JFK, errors_in, mulaw, samples
-from tests.end_to_end.sessions import no_stream_is_left, talk_at
+from tests.end_to_end.sessions import foreign, no_stream_is_left
 
 Event = dict[str, Any]
 RATE = 24_000
@@ -220,7 +220,7 @@ def url(server: Server, query: str = "intent=transcription") -> str:
 async def test_a_browser_of_the_beta_is_understood(server: Server) -> None:
     protocols = ["realtime", f"openai-insecure-api-key.{KEY}", "openai-beta.realtime-v1"]
     offered = [Subprotocol(name.replace(" ", "-")) for name in protocols]
-    async with talk_at(url(server), subprotocols=offered) as talking:
+    async with foreign(url(server), subprotocols=offered) as talking:
         assert talking.client.subprotocol == "realtime"
         assert (await talking.receive())["type"] == "transcription_session.created"
         settings = {"input_audio_format": "pcm16", "turn_detection": None}
@@ -241,7 +241,7 @@ async def test_a_browser_of_the_beta_is_understood(server: Server) -> None:
 
 async def test_a_conversation_is_refused_in_openai_s_shape(server: Server) -> None:
     with pytest.raises(InvalidStatus) as raised:
-        async with talk_at(url(server, "intent=conversation")):
+        async with foreign(url(server, "intent=conversation")):
             pass
     response = raised.value.response
     assert response.status_code == 400
@@ -250,7 +250,7 @@ async def test_a_conversation_is_refused_in_openai_s_shape(server: Server) -> No
 
 
 async def test_a_message_that_is_too_large_is_told_as_an_event_and_closed(server: Server) -> None:
-    async with talk_at(url(server)) as talking:
+    async with foreign(url(server)) as talking:
         await talking.send("x" * (8 * 2**20 + 1))
         closed = await talking.receive_all()
     assert closed.close_code == 1009
@@ -271,10 +271,12 @@ async def push(stream: SpeechStream, pcm: bytes, speed: float) -> None:
         await asyncio.sleep(0.02 / speed)
 
 
-async def heard_by_livekit(server: Server, pcm: bytes, finals: int) -> list[SpeechEvent]:
+async def heard_by_livekit(
+    server: Server, model: str, pcm: bytes, finals: int
+) -> list[SpeechEvent]:
     async with aiohttp.ClientSession() as http:
         stt = livekit_openai.STT(
-            model="gpt-4o-mini-transcribe",
+            model=model,
             use_realtime=True,
             api_key=KEY,
             base_url=f"http://{server.settings.address}/v1",
@@ -297,11 +299,18 @@ def texts(events: Sequence[SpeechEvent], kind: SpeechEventType) -> list[str]:
     return [event.alternatives[0].text for event in events if event.type is kind]
 
 
-async def test_livekit_s_plugin_hears_two_readings(server: Server) -> None:
-    events = await heard_by_livekit(server, reading(GREGSON, DASHWOOD), finals=2)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4o-mini-transcribe",  # turns end themselves
+        "gpt-live-transcribe",  # the plugin's own voice activity detection commits
+    ],
+)
+async def test_livekit_s_plugin_hears_two_readings(server: Server, model: str) -> None:
+    events = await heard_by_livekit(server, model, reading(GREGSON, DASHWOOD), finals=2)
     first, second = texts(events, FINAL)
-    assert errors_in(first, GREGSON).errors == 0
-    assert errors_in(second, DASHWOOD).errors == 0
+    assert errors_in(first, GREGSON).errors <= 1
+    assert errors_in(second, DASHWOOD).errors <= 1
     assert any(text.startswith("He turned") for text in texts(events, INTERIM))
     order = [event.type for event in events if event.type not in (INTERIM, FINAL)]
     assert order[:2] == [SpeechEventType.START_OF_SPEECH, SpeechEventType.END_OF_SPEECH]

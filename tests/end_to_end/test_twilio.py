@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import pytest
 
 from scripts.server import Server
+from tests.contract import assert_promised
 from tests.end_to_end.recordings import DASHWOOD, JFK, JFK_FINALS, errors_in, mulaw
-from tests.end_to_end.sessions import Frame, Talk, no_stream_is_left, talk_at
+from tests.end_to_end.sessions import Frame, Talk, foreign, no_stream_is_left
 from tests.gateway.dialects.twilio_session import CALL_SID, SAMPLE_RATE, STREAM_SID, call
 
 MEDIA_S = 0.02
@@ -31,6 +32,8 @@ def of(frames: list[Frame], event: str) -> list[Frame]:
 
 def finals(frames: list[Frame]) -> list[Frame]:
     told = [event["transcription"] for event in of(frames, "transcription")]
+    for transcription in told:
+        assert_promised(transcription)
     return [frame for frame in told if frame["is_final"]]
 
 
@@ -41,7 +44,7 @@ def text(frames: list[Frame]) -> str:
 async def test_an_application_that_passes_a_call_on_gets_its_transcripts_back(
     server: Server,
 ) -> None:
-    async with talk_at(url(server)) as talking, asyncio.TaskGroup() as tasks:
+    async with foreign(url(server)) as talking, asyncio.TaskGroup() as tasks:
         received = tasks.create_task(talking.receive_all())
         await play(talking, call(AUDIO, {"enable_partial_transcripts": "true"}))
     session = received.result()
@@ -62,8 +65,8 @@ async def test_twilio_itself_is_sent_nothing_and_hangs_up_and_its_listeners_lose
     server: Server, call_name: str
 ) -> None:
     signed = {"X-Twilio-Signature": "no key is asked for"}
-    async with talk_at(url(server, f"/v1/twilio/calls/{call_name}")) as listening:
-        async with talk_at(url(server), additional_headers=signed) as twilio:
+    async with foreign(url(server, f"/v1/twilio/calls/{call_name}")) as listening:
+        async with foreign(url(server), additional_headers=signed) as twilio:
             await play(twilio, call(mulaw(DASHWOOD, SAMPLE_RATE)), speed=4 * SPEED)
         session = await listening.receive_all()
     assert twilio.session.frames == []
@@ -75,9 +78,9 @@ async def test_twilio_itself_is_sent_nothing_and_hangs_up_and_its_listeners_lose
 
 async def test_a_call_that_breaks_off_gets_its_last_final(server: Server) -> None:
     messages = list(call(mulaw(DASHWOOD, SAMPLE_RATE)))[:-1]  # without the stop
-    async with talk_at(url(server, f"/v1/twilio/calls/{CALL_SID}")) as listening:
+    async with foreign(url(server, f"/v1/twilio/calls/{CALL_SID}")) as listening:
         signed = {"X-Twilio-Signature": "x"}
-        async with talk_at(url(server), additional_headers=signed) as twilio:
+        async with foreign(url(server), additional_headers=signed) as twilio:
             await play(twilio, messages, speed=4 * SPEED)
             twilio.client.transport.abort()
         session = await listening.receive_all()
@@ -86,7 +89,7 @@ async def test_a_call_that_breaks_off_gets_its_last_final(server: Server) -> Non
 
 
 async def test_a_bad_start_is_told_and_closed(server: Server) -> None:
-    async with talk_at(url(server)) as talking:
+    async with foreign(url(server)) as talking:
         opening = list(call(b"", {"audio_language": "xx"}))[:2]
         await play(talking, opening)
         session = await talking.receive_all()
