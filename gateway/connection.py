@@ -210,4 +210,4 @@ class Connection:
 
 def _close_reason(text: str) -> bytes:
     """A close frame's reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5)."""
-    return text.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
+    return text.encode(errors="replace")[:_MAX_REASON_BYTES].decode(errors="ignore").encode()

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.closing import Close, CloseCode, Farewell
 from gateway.dialects.deepgram import frames
 from gateway.dialects.deepgram.frames import RequestInfo
-from gateway.dialects.deepgram.options import PARTIAL_INTERVAL_S, Options
+from gateway.dialects.deepgram.options import Options
 from gateway.dialects.dialect import Dialect, Turn
 from gateway.dialects.g711 import expand_alaw
 from gateway.dialects.metadata import OptionError
@@ -19,9 +19,10 @@ from gateway.dialects.wav import ACCEPTED, ALAW, PCM_16, UndecodableError, WavFo
 from gateway.messages import FINISHED, FLUSHED, Configure, Flush, Frame, cut, parse_json
 from gateway.peer import Incoming
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, WHISPER_WINDOW_S
+from pipeline.options import DEFAULT_PARTIAL_INTERVAL_S
 
 END_AUDIO: Final = json.dumps({"type": "end_audio"})
-HEARD_LATE_S = PARTIAL_INTERVAL_S
+HEARD_LATE_S = DEFAULT_PARTIAL_INTERVAL_S
 """Words show no sooner than this; so much longer the end of an utterance waits for them."""
 ASSUMED = WavFormat(PCM_16, SAMPLE_RATE)
 """What audio is that has not come yet."""
@@ -76,18 +77,20 @@ class DeepgramDialect(Dialect):
         return self._tell_transcription(frame) if frame["type"] == "transcription" else []
 
     def farewell(self, end: Close) -> Farewell:
-        """The end of the session in Deepgram's close codes."""
+        """The end of the session in Deepgram's close codes, behind a final that is still held."""
+        held, self._held = self._held, None
+        last = () if held is None else (held,)
         match end.code:
             case CloseCode.NORMAL if self._finished:
-                return Farewell((), CloseCode.NORMAL)
+                return Farewell(last, CloseCode.NORMAL)
             case CloseCode.REFUSED if self._undecodable:
-                return Farewell((), CloseCode.REFUSED, f"{UNDECODABLE}: {end.error}")
+                return Farewell(last, CloseCode.REFUSED, f"{UNDECODABLE}: {end.error}")
             case CloseCode.NORMAL:
-                return Farewell((), CloseCode.INTERNAL, IDLE)
+                return Farewell(last, CloseCode.INTERNAL, IDLE)
             case CloseCode.INTERNAL:
-                return Farewell((), CloseCode.INTERNAL, f"{UNAVAILABLE}: {end.error}")
+                return Farewell(last, CloseCode.INTERNAL, f"{UNAVAILABLE}: {end.error}")
             case code:
-                return Farewell((), code, end.error or "")
+                return Farewell(last, code, end.error or "")
 
     # The client.
 

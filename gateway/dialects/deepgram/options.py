@@ -22,7 +22,6 @@ MIN_SILENCE_MS = 300
 """Whisper hears words in their context: shorter utterances have more errors. Deepgram's default
 endpointing of 10 ms would cut between words."""
 MAX_SILENCE_MS = 10_000
-PARTIAL_INTERVAL_S = 0.5
 MIN_UTTERANCE_END_MS = 1_000
 """As in Deepgram's documentation."""
 NAMES = {
@@ -74,7 +73,6 @@ class Options:
                 "encoding": encoding,
                 "sample_rate": audio.sample_rate,
                 "enable_partial_transcripts": self._needs_partials,
-                "partial_transcript_interval_s": PARTIAL_INTERVAL_S,
             },
             "streaming_vad_config": {"min_silence_duration_ms": self.min_silence_ms},
             "include_timing_info": True,

@@ -23,7 +23,6 @@ PCM, MULAW, ALAW = "audio/pcm", "audio/pcmu", "audio/pcma"
 G711_RATE = 8_000
 MANUAL_SILENCE_MS = 10_000
 """Without turn detection: the longest there is, so that utterances end where they are committed."""
-PARTIAL_INTERVAL_S = 0.5
 EAGERNESS_MS = {"low": 1_000, "medium": 500, "auto": 500, "high": 300}
 """Silence that stands for `semantic_vad`, which nothing here can do."""
 MANUAL_MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper")
@@ -120,7 +119,6 @@ class Config(_Part):
                 "encoding": PCM_MULAW if self.format.type == MULAW else PCM_S16LE,
                 "sample_rate": self.format.rate if self.format.type == PCM else G711_RATE,
                 "enable_partial_transcripts": True,
-                "partial_transcript_interval_s": PARTIAL_INTERVAL_S,
             },
             "streaming_vad_config": {
                 "threshold": turns.threshold if turns else TurnDetection().threshold,

@@ -93,12 +93,13 @@ class RealtimeDialect(Dialect):
         return told
 
     def farewell(self, end: Close) -> Farewell:
-        """The end of the session: an error event if there is one to tell."""
-        if end.error is None:
-            return Farewell((), end.code)
-        is_ours = end.code == CloseCode.INTERNAL
-        kind = events.SERVER_ERROR if is_ours else events.INVALID_REQUEST
-        return Farewell((events.error(end.error, kind=kind),), end.code, end.error)
+        """The end of the session: the item that was committed, and an error if there is one."""
+        last = self._items.leave()
+        if end.error is not None:
+            is_ours = end.code == CloseCode.INTERNAL
+            kind = events.SERVER_ERROR if is_ours else events.INVALID_REQUEST
+            last.append(events.error(end.error, kind=kind))
+        return Farewell(tuple(last), end.code, end.error or "")
 
     # The client.
 

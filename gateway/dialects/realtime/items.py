@@ -104,6 +104,10 @@ class Items:
         """All that was committed has been told."""
         return [] if self._item is None else self._end(self._item)
 
+    def leave(self) -> list[Frame]:
+        """The session ends: what was committed gets no more than it has."""
+        return self.settled() if self._item is not None and self._item.is_committed else []
+
     def drop(self) -> None:
         """The client wants nothing of what is not committed; until `dropped`."""
         self._drops = True

@@ -5,12 +5,11 @@ arrive as texts in `customParameters`. Those that have the name of a field of ou
 in docs/protocol.md and without its group; all others are the application's own.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.dialects.metadata import OptionError, Tree, checked
-from gateway.messages import show
+from gateway.messages import parse_json, show
 from gateway.protocol import OPTION_OF
 
 SAMPLE_RATE = 8_000
@@ -97,8 +96,8 @@ def _put(tree: Tree, path: list[str], value: Any) -> None:
 def _value(text: Any) -> Any:
     """What a text stands for: `true`, `0.3`, or a list."""
     try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        return parse_json(text)
+    except (TypeError, ValueError):
         return text
 
 

@@ -246,6 +246,15 @@ def test_no_utterance_ends_unless_it_was_asked_for() -> None:
     assert utterance_ends(talking, 5) == []
 
 
+def test_a_final_that_is_held_when_the_server_stops_goes_out_before_the_close() -> None:
+    talking = dialect()
+    requests(talking, {"type": "Finalize"})
+    assert told(talking, transcription(0, "One.")) == []
+    last = talking.farewell(Close(CloseCode.RESTART))
+    assert (texts(list(last.frames)), last.code) == (["One."], 1012)
+    assert talking.farewell(Close(CloseCode.RESTART)).frames == ()
+
+
 @pytest.mark.parametrize("text", ["{broken", "[]", "3", '{"type": "Fly"}', "", "[" * 60_000])
 def test_a_text_that_is_not_understood_is_a_schema_error_and_the_stream_goes_on(text: str) -> None:
     talking = dialect()

@@ -424,6 +424,16 @@ def test_an_end_without_an_error_is_only_closed(code: CloseCode) -> None:
     assert (last.frames, last.code) == ((), code)
 
 
+def test_what_was_committed_is_completed_when_the_server_stops_and_nothing_else() -> None:
+    talking = dialect(manual=True)
+    told(talking, transcription(0, "One."))
+    assert talking.farewell(Close(CloseCode.RESTART)).frames == ()
+    replies(talking, append(SECOND), COMMIT)
+    (completed,) = talking.farewell(Close(CloseCode.RESTART)).frames
+    assert (kinds([completed]), completed["transcript"]) == (["completed"], "One.")
+    assert talking.farewell(Close(CloseCode.RESTART)).frames == ()
+
+
 @pytest.mark.parametrize(
     ("headers", "created"),
     [

@@ -92,6 +92,8 @@ def bad_start(**fields: Any) -> Frame:
     [
         (start({"audio_language": "xx"}), 'customParameters.audio_language: found "xx"'),
         (start({"threshold": "loud"}), 'customParameters.threshold: found "loud"'),
+        (start({"threshold": "NaN"}), 'customParameters.threshold: found "NaN"'),
+        (start({"prompt": "a" * 5_000}), "customParameters.prompt"),
         (
             start({"min_silence_duration_ms": "[" * 60_000}),
             "customParameters.min_silence_duration_ms",
