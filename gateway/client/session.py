@@ -79,6 +79,7 @@ class Session:
         self._ended = False
         self._over: ClientError | None = None
         self._is_over = False
+        self._connection: Connection
         self._running: asyncio.Task[None] | None = None
         self.reconnections = 0
         """How often the connection has been made anew."""
@@ -89,8 +90,8 @@ class Session:
         Raises:
             ConnectError: there is no connection to be had; only lost ones are made anew.
         """
-        connection = await self._open()
-        self._running = asyncio.create_task(self._run(connection), name="session")
+        self._connection = await self._open()
+        self._running = asyncio.create_task(self._run(), name="client-session")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -98,6 +99,7 @@ class Session:
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
+        await self._connection.close()  # a task that is cancelled before its first step does not
 
     async def send(self, packet: bytes) -> None:
         """Send audio; waits while the server is too far behind.
@@ -143,15 +145,15 @@ class Session:
                 raise heard
             yield heard
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self) -> None:
         try:
             while True:
                 try:
-                    await self._serve(connection)
+                    await self._serve(self._connection)
                     self._finish(None)
                     return
                 except ClientError as error:
-                    connection = await self._again(error)
+                    self._connection = await self._again(error)
         except ClientError as error:
             self._finish(error)
 
@@ -171,7 +173,7 @@ class Session:
         Raises:
             ClientError: it came to an end before.
         """
-        sending = asyncio.create_task(self._send(connection), name="session-send")
+        sending = asyncio.create_task(self._send(connection), name="client-send")
         try:
             while not is_finished(message := await connection.receive()):
                 self._take(message)
