@@ -6,7 +6,8 @@ read. It does not know where the audio comes from, nor what becomes of the messa
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gateway.client.connection import (
@@ -19,6 +20,8 @@ from gateway.client.connection import (
 )
 from gateway.client.errors import ClientError as SessionError
 from gateway.client.errors import LostError, UnauthorizedError
+from gateway.client.options import Options
+from gateway.client.session import Session
 
 __all__ = [
     "DEFAULT_URL",
@@ -27,6 +30,7 @@ __all__ = [
     "Progress",
     "SessionError",
     "error_text",
+    "run_lasting_session",
     "run_session",
 ]
 
@@ -101,9 +105,52 @@ async def run_session(
     return progress
 
 
+async def run_lasting_session(
+    url: str,
+    metadata: Message,
+    packets: AsyncIterator[Packet],
+    on_message: Callable[[Message], None],
+    *,
+    api_key: str | None = None,
+    progress: Progress,
+) -> None:
+    """The same, but a lost connection is made anew and goes on where the last final ended.
+
+    Raises:
+        SessionError: no connection, none for too long, or an error that trying again does not mend.
+    """
+    with _naming_keys():
+        async with Session(url, Options(more=metadata), api_key=api_key) as session:
+            progress.connected = True
+            sending = asyncio.create_task(session.send_all(_counted(packets, progress)))
+            try:
+                async for message in session:
+                    told = message.model_dump()
+                    progress.note(told)
+                    on_message(told)
+                await sending
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+    progress.finished = True
+
+
+async def _counted(packets: AsyncIterator[Packet], progress: Progress) -> AsyncIterator[bytes]:
+    async for packet in packets:
+        yield packet.data
+        progress.sent_s += packet.duration_s
+
+
 async def _open(url: str, metadata: Message, api_key: str | None) -> Connection:
-    try:
+    with _naming_keys():
         return await Connection.open(url, metadata, api_key)
+
+
+@contextmanager
+def _naming_keys() -> Iterator[None]:
+    """A missing key is told with where the scripts take one from."""
+    try:
+        yield
     except UnauthorizedError as error:
         told = UnauthorizedError(f"{error} ({WHERE_KEYS_COME_FROM})", error.status, error.kind)
         raise told from error

@@ -30,6 +30,7 @@ from scripts.client import (
     Progress,
     SessionError,
     error_text,
+    run_lasting_session,
     run_session,
 )
 from scripts.display import Display, timing_line
@@ -78,7 +79,8 @@ async def _stream(
     args: argparse.Namespace, show: Callable[[Message], None], progress: Progress
 ) -> None:
     form, packets = _source(args)
-    await run_session(
+    run = run_lasting_session if args.reconnect else run_session
+    await run(
         args.url,
         metadata(args, form),
         packets,
@@ -183,6 +185,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
     parser.add_argument("--api-key", metavar="KEY", help="default: $GATEWAY_API_KEY")
+    parser.add_argument(
+        "--reconnect", action="store_true", help="go on when the connection is lost"
+    )
 
 
 def _add_recognition(parser: argparse.ArgumentParser) -> None:

@@ -214,6 +214,35 @@ async def test_a_lost_connection_says_what_came_of_the_audio(
     assert "1.0 s of audio were sent, 1 final came back; what follows 6.78 s" in shown.err
 
 
+async def test_with_reconnect_it_goes_on_behind_the_last_final(
+    wav: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = transcription("The first half.", start_time=0.1, end_time=0.5)
+    second = transcription("The second.", start_time=0.1, end_time=0.4)
+
+    printed = ""
+
+    def shown() -> str:
+        nonlocal printed
+        printed += capsys.readouterr().out
+        return printed
+
+    async def lose_once(session: Session) -> None:
+        if len(gateway.sessions) == 1:
+            await session.hear()
+            await session.say(first)
+            await until(lambda: "first half" in shown())
+            session.socket.transport.abort()
+        else:
+            await session.hear()
+            await session.finish(second)
+
+    async with FakeGateway(lose_once) as gateway:
+        assert await run(wav, "--url", gateway.url, "--speed", "0", "--reconnect") == 0
+    assert shown() == ("[  0.10 -   0.50] The first half.\n[  0.60 -   0.90] The second.\n")
+    assert gateway.sessions[1].audio == PCM.tobytes()[SAMPLE_RATE:]
+
+
 async def test_rejected_metadata_is_reported_with_the_servers_words(
     wav: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
