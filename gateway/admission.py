@@ -74,6 +74,10 @@ class StreamDelays:
         """When the oldest unanswered hop was sent, if one is unanswered."""
         return next(iter(self._unanswered.values()), None)
 
+    def interrupt(self) -> None:
+        """Triton is lost: no hop so far is answered any more."""
+        self._unanswered.clear()
+
     def close(self) -> None:
         """The stream has ended; nothing more is expected of it."""
         self._admission.forget(self)

@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 class Downlink:
     """Turns one session's answers into frames."""
 
-    def __init__(self, in_flight: HopsInFlight, timing_info: bool) -> None:
+    def __init__(self, in_flight: HopsInFlight, relay: Relay, timing_info: bool) -> None:
         self._in_flight = in_flight
         self._timing_info = timing_info
-        self._relay = Relay()
+        self._relay = relay
         self._errors_in_a_row = 0
 
     def frames(self, answer: Answer) -> list[Frame]:

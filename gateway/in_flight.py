@@ -33,6 +33,7 @@ class HopsInFlight:
         self._changed = asyncio.Event()
         self.hurries = False
         """Whether somebody is in a hurry."""
+        self._is_interrupted = False
 
     def has_room(self, hop: Hop) -> bool:
         """Whether this hop, the next one, need not wait."""
@@ -56,12 +57,32 @@ class HopsInFlight:
         self._changed.set()
 
     async def drained(self) -> None:
-        """Wait until no hop is unanswered."""
-        await self._until(lambda: not self._hops)
+        """Wait until no hop is unanswered, nor lost with the Triton that it was sent to."""
+        await self._until(lambda: self.is_drained)
 
     async def drained_or_hurried(self) -> None:
-        """Wait until no hop is unanswered or `hurries` is set."""
+        """Wait until no hop is under way or `hurries` is set."""
         await self._until(lambda: self.hurries or not self._hops)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether no answer is owed."""
+        return not (self._hops or self._is_interrupted)
+
+    def oldest_position(self) -> int | None:
+        """Where the audio of the oldest unanswered hop starts; None without any."""
+        return next(iter(self._hops.values())).hop.start_position if self._hops else None
+
+    def interrupt(self) -> None:
+        """Nobody answers the hops under way any more. Until `resume` their answers are owed."""
+        self._hops.clear()
+        self._is_interrupted = True
+        self._changed.set()
+
+    def resume(self) -> None:
+        """What has been lost is under way again."""
+        self._is_interrupted = False
+        self._changed.set()
 
     def hurry(self) -> None:
         """Set `hurries`, for good."""

@@ -11,6 +11,8 @@ come out. Rules:
 4. An utterance of which nothing was recognised is not told: a message without segments goes out
    only to take back text that was shown. `transcription_num` counts what is told, from 0.
 5. An errored hop counts as answered.
+6. When Triton is lost, what waits is forgotten: it comes again in a new sequence, whose first
+   utterance is the one that was under way.
 
 The pipeline counts utterances from 0 in each sequence, so an utterance's key here is the pair
 (sequence, utterance), and a sequence is named by its first hop.
@@ -19,6 +21,8 @@ The pipeline counts utterances from 0 in each sequence, so an utterance's key he
 from typing import Any, NamedTuple
 
 Message = dict[str, Any]
+RESUME = "resume"
+"""Key of a final that is the gateway's own and not told."""
 
 
 class _Key(NamedTuple):
@@ -43,6 +47,8 @@ class Relay:
         self._partial_hop = -1  # hop of the newest partial sent of the expected utterance
         self._told = False  # whether anything of the expected utterance was sent
         self._next_num = 0
+        self.resume: Message | None = None
+        """What the last final that is out says of what comes after it."""
 
     def answer(self, hop: int, sequence: int, transcript: Message | None) -> list[Message]:
         """Take the answer to a hop (None: empty or errored); messages to send now come out.
@@ -53,6 +59,15 @@ class Relay:
         if transcript is not None:
             self._keep(hop, _Key(sequence, transcript["transcription_num"]), transcript)
         return self._due()
+
+    def interrupt(self, next_hop: int) -> None:
+        """No hop before this one, which begins a new sequence, is answered any more."""
+        self._unanswered = next_hop
+        self._answered_above.clear()
+        self._finals.clear()
+        self._partials.clear()
+        self._expected = _Key(next_hop, 0)
+        self._partial_hop = -1
 
     def _mark_answered(self, hop: int) -> None:
         self._answered_above.add(hop)
@@ -80,7 +95,9 @@ class Relay:
 
     def _take_final(self, key: _Key) -> list[Message]:
         self._expect(key)
-        told = self._tell(self._finals.pop(key).message)
+        message = self._finals.pop(key).message
+        self.resume = message.get(RESUME, self.resume)
+        told = self._tell(message)
         self._expect(_Key(key.sequence, key.utterance + 1))
         return told
 
@@ -114,4 +131,5 @@ class Relay:
         if not message["segments"] and not self._told:
             return []
         self._told = True
-        return [{**message, "transcription_num": self._next_num}]
+        told = {name: value for name, value in message.items() if name != RESUME}
+        return [told | {"transcription_num": self._next_num}]

@@ -6,8 +6,9 @@ Pure bookkeeping: it sends nothing and knows no Triton API.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.audio import SAMPLE_BYTES
 from pipeline.options import StreamOptions
@@ -71,6 +72,7 @@ class Sequencer:
         self._position = 0
         self._feedback: str | None = None  # what the next hop echoes
         self._feedback_hop = -1
+        self._resumed: dict[str, Any] = {}  # options of the next sequence, if it is a replay
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +106,20 @@ class Sequencer:
         self._sequence_id = None
         return hop
 
+    @property
+    def next_hop(self) -> int:
+        """Index of the hop that comes next."""
+        return self._next_hop
+
+    def restart(self, position: int, resume: Mapping[str, Any]) -> None:
+        """The open sequence is lost: the next hop begins a new one at this earlier position.
+
+        `resume`: fields of `StreamOptions` that say where listening goes on.
+        """
+        self._sequence_id = None
+        self._position = position
+        self._resumed = dict(resume)
+
     def take_feedback(self, hop_index: int, feedback: str) -> None:
         """Have the next hop echo an answer's FEEDBACK if it is new, and of the present sequence."""
         if hop_index > self._feedback_hop and hop_index >= self._first_hop:
@@ -113,7 +129,9 @@ class Sequencer:
         self._sequence_id = self._new_sequence_id()
         self._first_hop = self._next_hop
         self._feedback = ""
-        options = self._options.model_copy(update={"start_sample": self._position})
+        update = {"start_sample": self._position} | self._resumed
+        self._resumed = {}
+        options = self._options.model_copy(update=update)
         return options.model_dump_json(exclude_defaults=True)
 
     def _hop(

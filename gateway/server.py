@@ -31,7 +31,7 @@ from gateway.rest import routes as rest
 from gateway.schemas import routes as schemas
 from gateway.session import Session, Shared
 from gateway.settings import Settings
-from gateway.triton import Triton
+from gateway.tritons import Tritons
 
 WEBSOCKET_PATHS = (
     "/environments/{environment}/websocket",
@@ -89,12 +89,11 @@ class Gateway:
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """Hold the connection to Triton while the application runs."""
-        triton = Triton(self._settings.triton)
-        self.shared = Shared(
-            self._settings, triton, self._admission, self._hop_samples, self._stopping
-        )
+        settings = self._settings
+        tritons = Tritons(settings.tritons, settings.hang_timeout_s)
+        self.shared = Shared(settings, tritons, self._admission, self._hop_samples, self._stopping)
         yield
-        await triton.close()
+        await tritons.close()
 
     async def stop(self, _: web.Application | None = None) -> None:
         """Have every session send its open utterance's final and end, and wait for them."""
@@ -117,7 +116,7 @@ class Gateway:
 
     async def report_readiness(self, _: web.Request) -> web.Response:
         """`/readyz`: a stream would be served."""
-        reason = await self.shared.triton.why_not_ready()
+        reason = await self.shared.tritons.why_not_ready()
         if reason is None:
             return web.json_response({"ready": True})
         return web.json_response({"ready": False, "reason": reason}, status=503)

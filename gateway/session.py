@@ -32,8 +32,10 @@ from gateway.messages import (
 from gateway.patience import Patience
 from gateway.peer import Incoming, Peer
 from gateway.protocol import SessionOptions, parse_metadata
+from gateway.relay import Relay
 from gateway.settings import Settings
-from gateway.triton import Answer, Triton
+from gateway.triton import Answer
+from gateway.tritons import Tritons
 from gateway.uplink import Uplink
 from pipeline.audio import SAMPLE_RATE, samples_to_s
 
@@ -51,7 +53,7 @@ class Shared:
     """What all sessions of the process share."""
 
     settings: Settings
-    triton: Triton
+    tritons: Tritons
     admission: Admission
     """Is told how late the answers come."""
     hop_samples: Callable[[bool], int]
@@ -149,15 +151,17 @@ class Session:
             raise Close(CloseCode.REFUSED, f"metadata: {error}") from None
 
     def _open(self, options: SessionOptions) -> Uplink:
-        shared = self._shared
+        shared, settings, relay = self._shared, self._settings, Relay()
         self._uplink = uplink = Uplink(
-            shared.triton,
+            shared.tritons,
             options,
             shared.admission.open(options.stream.partials),
+            relay,
             shared.hop_samples,
-            int(self._settings.max_audio_in_flight_s * SAMPLE_RATE),
+            int(settings.max_audio_in_flight_s * SAMPLE_RATE),
+            settings.recovery_timeout_s,
         )
-        downlink = Downlink(uplink.in_flight, options.timing_info)
+        downlink = Downlink(uplink.in_flight, relay, options.timing_info)
         self._tasks.create_task(self._relay(uplink, downlink), name="session-relay")
         return uplink
 
@@ -231,19 +235,27 @@ class Session:
                 answer = await self._next_answer(uplink, patience)
                 for frame in downlink.frames(answer):
                     await self._peer.send(frame)
-                if uplink.in_flight.get(answer.hop) is not None:
-                    uplink.in_flight.leave(answer.hop)
+                uplink.relayed(answer)
         finally:
             patience.close()
 
     async def _next_answer(self, uplink: Uplink, patience: Patience) -> Answer:
         limit_s = self._settings.answer_timeout_s
         while True:
+            stream = uplink.stream
             try:
-                return await patience.wait(uplink.stream.receive(), self._loop.time() + limit_s)
+                answer = await patience.wait(stream.receive(), self._loop.time() + limit_s)
             except TimeoutError:
-                if uplink.in_flight.longest_wait_s() >= limit_s:
-                    raise EngineUnavailable(f"no answer for {limit_s:g} s") from None
+                if uplink.in_flight.longest_wait_s() < limit_s:
+                    continue
+                uplink.lose(stream, f"no answer for {limit_s:g} s")
+            except EngineUnavailable as error:
+                uplink.lose(stream, str(error))
+            else:
+                if answer.error is None or not uplink.may_try_again:
+                    return answer
+                uplink.lose(stream, answer.error)
+            await uplink.replaced(stream)
 
 
 def _end_of(group: BaseExceptionGroup[BaseException]) -> Close:

@@ -29,7 +29,7 @@ class Settings:
     port: int = 8000
     """0 takes any free port; the log says which."""
     triton: str = "127.0.0.1:8001"
-    """Triton's gRPC address."""
+    """The gRPC addresses of all Tritons, separated by commas."""
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     """Keys that clients may use; empty lets everybody in."""
     partial_interval_s: float = DEFAULT_PARTIAL_INTERVAL_S
@@ -55,6 +55,10 @@ class Settings:
     """How long a client may let a message lie before it counts as not reading."""
     answer_timeout_s: float = 60
     """How long Triton may answer none of a session's hops."""
+    recovery_timeout_s: float = 60
+    """How long a session waits for another Triton, or a restart, when its own is lost."""
+    hang_timeout_s: float = 8
+    """A Triton that is silent for so long is given up, though its connections are open."""
     max_audio_in_flight_s: float = 8
     """Audio of a session from its oldest unanswered hop to the newest; its socket is not read while
     it is that much."""
@@ -63,6 +67,11 @@ class Settings:
     """Of a file that is sent to be transcribed as a whole. It lies on disk meanwhile."""
     models: tuple[str, ...] = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
     """Names under which clients of OpenAI's API may ask for the one model that is served."""
+
+    @property
+    def tritons(self) -> tuple[str, ...]:
+        """The address of each Triton."""
+        return tuple(address.strip() for address in self.triton.split(","))
 
     def hop_samples(self, streams: int, is_ahead: bool) -> int:
         """How long a hop is while so many streams are served. `is_ahead`: of real time."""
@@ -118,9 +127,10 @@ def _text(text: str) -> str:
     return text
 
 
-def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    _require(bool(host) and "/" not in text and 1 <= int(port) <= 65_535)
+def _addresses(text: str) -> str:
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        _require(bool(host) and "/" not in address and 1 <= int(port) <= 65_535)
     return text
 
 
@@ -181,7 +191,9 @@ def _hop_ms(text: str) -> int | None:
 _READERS: Mapping[str, _Reader] = {
     "host": _Reader(_text, "accepted is a host name or an address to listen on"),
     "port": _integer(0, 65_535),
-    "triton": _Reader(_address, "accepted is HOST:PORT of Triton's gRPC endpoint"),
+    "triton": _Reader(
+        _addresses, "accepted is HOST:PORT of a Triton's gRPC endpoint, or several with commas"
+    ),
     "api_keys": _Reader(_keys, "accepted are keys with commas between them; empty for no keys"),
     "partial_interval_s": _interval,
     "min_partial_interval_s": _interval,
@@ -198,6 +210,8 @@ _READERS: Mapping[str, _Reader] = {
     "idle_flush_s": _seconds(100),
     "send_timeout_s": _seconds(_DAY_S),
     "answer_timeout_s": _seconds(_DAY_S),
+    "recovery_timeout_s": _seconds(_DAY_S),
+    "hang_timeout_s": _seconds(600),
     "max_audio_in_flight_s": _seconds(600),
     "ping_s": _seconds(_DAY_S),
     "max_file_bytes": _integer(1024, 2**40, " (bytes)"),

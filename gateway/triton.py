@@ -41,6 +41,7 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # the default of 2 min outlasts a restart of Triton
 ]
+_DEADLINE_EXCEEDED = str(grpc.StatusCode.DEADLINE_EXCEEDED)
 _STRING_LENGTH = struct.Struct("<I")  # in front of each element of a BYTES tensor
 
 
@@ -61,7 +62,9 @@ class Triton:
     """The process's connection to Triton. Make it in a running event loop."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
+        self.streams: set[TritonStream] = set()
+        """Those that are open."""
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._health = InferenceServerClient(address, channel_args=CHANNEL_OPTIONS)
@@ -71,31 +74,46 @@ class Triton:
         await self._health.close()
         await self._channel.close()
 
-    async def why_not_ready(self) -> str | None:
+    async def why_not_ready(self, timeout_s: float = HEALTH_TIMEOUT_S) -> str | None:
         """The reason why no stream can be served now, None if all is ready."""
         try:
-            if not await self._health.is_server_ready(client_timeout=HEALTH_TIMEOUT_S):
-                return f"Triton at {self._address} is not ready"
-            if not await self._health.is_model_ready(ENSEMBLE, client_timeout=HEALTH_TIMEOUT_S):
+            if not await self._health.is_server_ready(client_timeout=timeout_s):
+                return f"Triton at {self.address} is not ready"
+            if not await self._health.is_model_ready(ENSEMBLE, client_timeout=timeout_s):
                 return f"the model {ENSEMBLE} is not loaded"
         except InferenceServerException as error:
-            return f"Triton at {self._address} cannot be reached: {error.message()}"
+            return f"Triton at {self.address} cannot be reached: {error.message()}"
         return None
+
+    async def is_silent(self, timeout_s: float) -> bool:
+        """Whether it takes longer than this to say whether it lives. One that has ended is not
+        silent: its machine refuses the connection."""
+        try:
+            await self._health.is_server_live(client_timeout=timeout_s)
+        except InferenceServerException as error:
+            return bool(error.status() == _DEADLINE_EXCEEDED)
+        return False
 
     def open_stream(self, hear: Callable[[Answer], None] = lambda _: None) -> "TritonStream":
         """A new stream; whether Triton is there shows with its first use.
 
         `hear` is called with each answer when it arrives, however much later it is received.
         """
-        return TritonStream(self._stub.ModelStreamInfer(), hear)
+        stream = TritonStream(self._stub.ModelStreamInfer(), hear, self)
+        self.streams.add(stream)
+        return stream
 
 
 class TritonStream:
     """One session's stream. Cancelling whoever waits in it does not break it; `close` does."""
 
-    def __init__(self, call: grpc.aio.StreamStreamCall, hear: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, call: grpc.aio.StreamStreamCall, hear: Callable[[Answer], None], triton: Triton
+    ) -> None:
         self._call = call
         self._hear = hear
+        self.triton = triton
+        """Where it was opened."""
         self._hops: asyncio.Queue[Hop] = asyncio.Queue(maxsize=1)
         self._answers: asyncio.Queue[Answer | EngineUnavailable] = asyncio.Queue()
         self._broken: EngineUnavailable | None = None
@@ -106,15 +124,25 @@ class TritonStream:
             asyncio.create_task(self._write(), name="triton-write"),
         )
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing can be sent or received any more."""
+        return self._broken is not None
+
+    def give_up(self, why: str) -> None:
+        """Treat the stream as broken, though Triton has not said so."""
+        self._break(why)
+
     async def send(self, hop: Hop) -> None:
         """Send a hop; waits while Triton takes no more.
 
         Raises:
             EngineUnavailable: the stream is known to be broken. Else `receive` will say so.
         """
+        if self._broken is None:
+            await self._hops.put(hop)
         if self._broken is not None:
             raise self._broken
-        await self._hops.put(hop)
 
     async def receive(self) -> Answer:
         """The next answer, in Triton's order.
@@ -136,6 +164,8 @@ class TritonStream:
                     async with asyncio.timeout(WRITE_TIMEOUT_S):
                         await self._hops.join()
         finally:
+            self._break("it has been closed")
+            self.triton.streams.discard(self)
             self._call.cancel()
             for task in self._tasks:
                 task.cancel()
@@ -171,6 +201,8 @@ class TritonStream:
         if self._broken is None:
             self._broken = EngineUnavailable(why)
             self._answers.put_nowait(self._broken)
+            while not self._hops.empty():  # nobody takes them: whoever waits to put one is told
+                self._hops.get_nowait()
 
 
 def _template() -> service_pb2.ModelInferRequest:

@@ -4,22 +4,30 @@ It knows no websocket. One caller at a time uses it, the others wait. Waiting fo
 hops in flight is the back-pressure: whoever feeds packets is held up, and reads no more of them.
 What an answer says of the hops to come is heard as soon as it arrives; relaying it is not done
 here.
+
+When Triton is lost (`lose`), a task of its own opens a stream to one that is well and sends again
+what no final has settled. Callers wait meanwhile, so nothing more is read and nothing is lost.
 """
 
 import asyncio
 import contextlib
+import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from gateway.admission import StreamDelays
 from gateway.audio import PacketDecoder
 from gateway.closing import EngineUnavailable
-from gateway.hops import HopBlocker
+from gateway.hops import LONGEST_HOP_MS, HopBlocker
 from gateway.in_flight import HopsInFlight
 from gateway.protocol import SessionOptions
+from gateway.relay import Relay
 from gateway.sequence import Hop, Sequencer
-from gateway.triton import Answer, Triton
-from pipeline.audio import samples_to_s
+from gateway.tape import Tape
+from gateway.triton import Answer, TritonStream
+from gateway.tritons import Tritons
+from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_samples, samples_to_s
 
 SLICE_BYTES = 16_384
 """Decoded at a time, so that a packet of megabytes does not hold up other sessions."""
@@ -29,6 +37,15 @@ voice-activity stage of them. In real time one window is unanswered at most, and
 sooner; an engine that is later than this delays the final no further."""
 DISCARD_TIMEOUT_S = 1.0
 """How long the end of an abandoned session may take Triton."""
+MAX_LOSSES = 6
+LOSSES_S = 60.0
+"""A session that loses Triton as often as this, in so many seconds, is given up: most likely its
+audio is what Triton dies of."""
+MAX_ATTEMPTS = 3
+"""A part that Triton answers with an error is sent again as long as Triton was lost less often."""
+_REPLAY_HOP_BYTES = ms_to_samples(LONGEST_HOP_MS) * SAMPLE_BYTES
+
+logger = logging.getLogger(__name__)
 
 
 class Uplink:
@@ -36,32 +53,52 @@ class Uplink:
 
     def __init__(
         self,
-        triton: Triton,
+        tritons: Tritons,
         options: SessionOptions,
         delays: StreamDelays,
+        relay: Relay,
         hop_samples: Callable[[bool], int],
         max_samples_in_flight: int,
+        recovery_timeout_s: float,
     ) -> None:
-        """`hop_samples` is asked for each hop, and told whether the stream is ahead of time."""
-        self.stream = triton.open_stream(self._hear)
+        """`hop_samples` is asked for each hop, and told whether the stream is ahead of time.
+
+        `recovery_timeout_s`: how long the session waits for a Triton that is well.
+        """
+        self.stream = tritons.open_stream(self._hear)
         self.sequencer = Sequencer(options.stream)
         self.in_flight = HopsInFlight(max_samples_in_flight)
         self.ended = False
         """Whether the audio is over: no packet is taken any more."""
         self.unflushed = False
         """Whether audio has come since the last flush."""
+        self._tritons = tritons
         self._delays = delays
+        self._relay = relay
+        self._recovery_timeout_s = recovery_timeout_s
+        self._tape = Tape(options.stream)
         self._decoder = PacketDecoder(options.audio)
         self._blocker = HopBlocker(lambda: hop_samples(delays.is_ahead))
         self._turn = asyncio.Lock()
+        self._end_hop: int | None = None  # while its answer, with the last final, is owed
+        self._loop = asyncio.get_running_loop()
+        self._lost = False  # whether the present stream has been given up
+        self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
+        self._recovery: asyncio.Task[None] | None = None
+        self._recovered, self._reopened = asyncio.Event(), asyncio.Event()
+        self._failure: EngineUnavailable | None = None
 
     async def take(self, packet: bytes) -> None:
-        """Send the hops that this packet completes."""
+        """Send the hops that this packet completes.
+
+        Raises:
+            EngineUnavailable: Triton is lost for good.
+        """
         async with self._turn:
             self.unflushed = True
             for part in _slices(packet):
                 for pcm in self._blocker.push(self._decoder.decode(part)):
-                    await self._send(self.sequencer.audio(pcm))
+                    await self._send_audio(pcm)
 
     async def flush(self, discard: bool = False) -> None:
         """Send what is left and end the sequence: the open utterance gets its final.
@@ -71,11 +108,10 @@ class Uplink:
         async with self._turn:
             self.unflushed = False
             for pcm in self._blocker.push(self._decoder.flush()) + self._blocker.flush():
-                await self._send(self.sequencer.audio(pcm))
+                await self._send_audio(pcm)
+            await self._unbroken()
             if self.sequencer.is_open:
-                if not discard:
-                    await self._hear_all_answers()
-                await self._send(self.sequencer.end(discard))
+                await self._end_sequence(discard)
 
     async def end(self) -> None:
         """The audio is over: flush, and take no more."""
@@ -85,6 +121,7 @@ class Uplink:
     def configure(self, options: SessionOptions) -> None:
         """Other options from here on. Flush before, so that no utterance is under way."""
         self.sequencer.configure(options.stream)
+        self._tape.configure(options.stream)
         self._delays.partials = options.stream.partials
         self._decoder = PacketDecoder(options.audio)
 
@@ -92,22 +129,67 @@ class Uplink:
         """The server stops: END waits for no answer any more."""
         self.in_flight.hurry()
 
+    def relayed(self, answer: Answer) -> None:
+        """An answer has been relayed: what it settles need not be kept."""
+        if self.in_flight.get(answer.hop) is not None:
+            self.in_flight.leave(answer.hop)
+            if answer.hop == self._end_hop:
+                self._end_hop = None
+        if self._relay.resume is not None:
+            self._tape.settle(self._relay.resume)
+        oldest = self.in_flight.oldest_position()
+        self._tape.answered(self._tape.end if oldest is None else oldest)
+
     async def close(self) -> None:
         """Leave nothing behind: an open utterance is dropped undecoded, the stream is closed."""
         self._delays.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
         try:
-            if self.sequencer.is_open:
-                with contextlib.suppress(TimeoutError, EngineUnavailable):
-                    async with asyncio.timeout(DISCARD_TIMEOUT_S):
-                        await self._discard()
+            await self._discard()
         finally:
             await self.stream.close()
 
-    async def _send(self, hop: Hop) -> None:
+    async def _send_audio(self, pcm: bytes) -> None:
+        await self._unbroken()
+        if not self.sequencer.is_open and self.in_flight.is_drained:
+            self._tape.begin_sequence()
+        self._end_hop = None
+        self._tape.append(pcm)
+        hop = self.sequencer.audio(pcm)
         held_up = not self.in_flight.has_room(hop)
+        if await self._send(hop):
+            self._delays.sent(hop.index, samples_to_s(hop.samples), held_up, time.monotonic())
+
+    async def _end_sequence(self, discard: bool) -> None:
+        if discard:
+            await self._send(self.sequencer.end(discard=True))
+            return
+        await self._hear_all_answers()
+        while self._recovery is not None:  # then the answers are those to the replay
+            await self._unbroken()
+            await self._hear_all_answers()
+        await self._send_end()
+
+    async def _send_end(self) -> None:
+        end = self.sequencer.end()
+        self._end_hop = end.index
+        await self._send(end)
+
+    async def _send(self, hop: Hop) -> bool:
+        """Send a hop; whether it is on its way. If not, Triton is lost, and its audio on tape."""
+        stream = self.stream
         await self.in_flight.enter(hop)
-        self._delays.sent(hop.index, samples_to_s(hop.samples), held_up, time.monotonic())
-        await self.stream.send(hop)
+        if stream is not self.stream or self._lost:
+            self.in_flight.leave(hop.index)
+            return False
+        try:
+            await stream.send(hop)
+        except EngineUnavailable as error:
+            self.lose(stream, str(error))
+            return False
+        return True
 
     async def _hear_all_answers(self) -> None:
         """Wait for the answers to all hops, and echo what they say until nothing follows from it.
@@ -132,10 +214,99 @@ class Uplink:
             self.sequencer.take_feedback(answer.hop, answer.feedback)
 
     async def _discard(self) -> None:
+        """Have Triton forget the open sequence, if it can hear that."""
+        if not self.sequencer.is_open:
+            return
         end = self.sequencer.end(discard=True)
-        await self.stream.send(end)
-        while (await self.stream.receive()).hop != end.index:
-            pass
+        with contextlib.suppress(TimeoutError, EngineUnavailable):
+            async with asyncio.timeout(DISCARD_TIMEOUT_S):
+                await self.stream.send(end)
+                while (await self.stream.receive()).hop != end.index:
+                    pass
+
+    # When Triton is lost.
+
+    @property
+    def may_try_again(self) -> bool:
+        """Whether a part that Triton has failed at is worth another attempt."""
+        recent = [at for at in self._losses if self._loop.time() - at < LOSSES_S]
+        return len(recent) < MAX_ATTEMPTS
+
+    def lose(self, stream: TritonStream, why: str) -> None:
+        """A stream is of no use any more: another takes its place, and what it owes comes again."""
+        if stream is not self.stream or self._lost:
+            return
+        self._lost = True
+        self.in_flight.interrupt()
+        self._delays.interrupt()
+        if self._recovery is None and self._failure is None:
+            self._recovered.clear()
+            self._recovery = asyncio.create_task(self._recover(why), name="session-recovery")
+
+    async def replaced(self, stream: TritonStream) -> None:
+        """Return when another stream has taken the place of this one.
+
+        Raises:
+            EngineUnavailable: none could in time.
+        """
+        while stream is self.stream:
+            if self._failure is not None:
+                raise self._failure
+            self._reopened.clear()
+            await self._reopened.wait()
+
+    async def _unbroken(self) -> None:
+        """Wait until Triton is there."""
+        while self._recovery is not None:
+            await self._recovered.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _recover(self, why: str) -> None:
+        logger.warning("a session has lost Triton: %s", why)
+        until = self._loop.time() + self._recovery_timeout_s
+        was_open = self.sequencer.is_open
+        is_owed = was_open or self._end_hop is not None
+        try:
+            self._count_loss(why)
+            while self._lost:
+                await self._reopen(until)
+                if is_owed:
+                    await self._replay(end=not was_open)
+            self.in_flight.resume()
+        except EngineUnavailable as error:
+            self._failure = error
+        finally:
+            self._recovery = None
+            self._recovered.set()
+            self._reopened.set()
+
+    def _count_loss(self, why: str) -> None:
+        self._losses.append(self._loop.time())
+        if len(self._losses) == MAX_LOSSES and self._losses[-1] - self._losses[0] < LOSSES_S:
+            raise EngineUnavailable(f"lost {MAX_LOSSES} times in {LOSSES_S:g} s, at last: {why}")
+
+    async def _reopen(self, until: float) -> None:
+        broken = self.stream
+        await self._discard()
+        await broken.close()
+        self.stream = await self._tritons.reopen_stream(broken, self._hear, until)
+        self._lost = False
+        self._relay.interrupt(self.sequencer.next_hop)
+        self._reopened.set()
+
+    async def _replay(self, end: bool) -> None:
+        """Send what no final has settled. Returns early when Triton is lost again."""
+        replay = self._tape.rewind()
+        logger.info("%.1f s of audio are sent again", len(replay.pcm) / SAMPLE_BYTES / SAMPLE_RATE)
+        self.sequencer.restart(replay.start, replay.resume)
+        for start in range(0, len(replay.pcm), _REPLAY_HOP_BYTES):
+            pcm = replay.pcm[start : start + _REPLAY_HOP_BYTES]
+            if not await self._send(self.sequencer.audio(pcm)):
+                return
+        if end and self.sequencer.is_open:
+            await self._hear_all_answers()
+            await self._send_end()
 
 
 def _slices(packet: bytes) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """A small Triton: a real gRPC server whose ensemble is a toy recogniser.
 
-It takes what `gateway.triton` sends, over a real socket. Silence is a hop of nothing but zeros,
-every other audio is speech; a hop of silence, or END, closes the open utterance. An utterance's
+It takes what `gateway.triton` sends, over a real socket. Silence is a frame of nothing but zeros,
+every other audio is speech; a frame of silence, or END, closes the open utterance. An utterance's
 text is the number of its samples and their checksum, so a test can tell whose audio was heard, and
 that none was lost. Faults are switched on by setting the attributes.
 """
@@ -9,7 +9,7 @@ that none was lost. Faults are switched on by setting the attributes.
 import asyncio
 import json
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.audio import samples_to_s
 from pipeline.contract import AUDIO, ENSEMBLE, FEEDBACK, TRANSCRIPT
 from pipeline.options import StreamOptions
 
+FRAME_SAMPLES = 512
 _BREAK = object()
 """Among the answers: end the stream with an error here."""
 Reply = tuple[dict[str, Any], str] | None
@@ -73,23 +74,41 @@ class Sequence:
 
     options: StreamOptions
     position: int
+    """Behind what was looked at."""
     utterance: int = 0
     audio: bytes = b""
+    """Of the open utterance."""
+    waiting: bytes = b""
+    """Not looked at yet: a hop yields one final at most, as in the real ensemble."""
 
     def hop(self, audio: bytes, end: bool, discard: bool) -> dict[str, Any] | None:
         """The message that a hop yields, if any."""
-        self.position += len(audio) // 2
-        is_speech = any(audio)
-        if is_speech:
-            self.audio += audio
-        if not self.audio or discard or not (audio or end):
+        self.waiting += audio
+        was_looked_at = self.position
+        while self.waiting:
+            is_speech = self._look_at_a_frame()
+            if self.audio and not is_speech:
+                return self._final()
+        if not self.audio or discard:
             return None
-        if end or not is_speech:
+        if end:
             return self._final()
-        return self._message(is_final=False) if self.options.partials else None
+        is_more = self.position > was_looked_at
+        return self._message(is_final=False) if self.options.partials and is_more else None
+
+    def _look_at_a_frame(self) -> bool:
+        """Whether it is speech. What was heard before a stream was resumed is none."""
+        frame = self.waiting[: 2 * FRAME_SAMPLES]
+        self.waiting = self.waiting[len(frame) :]
+        is_speech = any(frame) and self.position >= self.options.listen_from
+        self.position += len(frame) // 2
+        if is_speech:
+            self.audio += frame
+        return is_speech
 
     def _final(self) -> dict[str, Any]:
         message = self._message(is_final=True)
+        message["resume"] = {"listen_from": self.position, "settled_until": self.position}
         self.utterance += 1
         self.audio = b""
         return message
@@ -123,8 +142,10 @@ class FakeTriton:
     error: Callable[[SeenHop], str | None] = lambda _: None
     silent: bool = False
     """Take hops and answer none."""
-    breaks_at: int | None = None
-    """Break the stream when the hop of this index comes."""
+    breaks_at: Container[int] = ()
+    """Break the stream when a hop of these indices comes."""
+    hangs_s: float = 0
+    """How long it takes to say that it lives, or is ready."""
     garbled: bool = False
     """Answer what is no JSON."""
     padding: str = ""
@@ -178,7 +199,12 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
     def __init__(self, fake: FakeTriton) -> None:
         self._fake = fake
 
+    async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await asyncio.sleep(self._fake.hangs_s)
+        return pb.ServerLiveResponse(live=True)
+
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await asyncio.sleep(self._fake.hangs_s)
         return pb.ServerReadyResponse(ready=self._fake.ready)
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -203,7 +229,7 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         async for request in requests:
             hop = _seen(request)
             self._fake.hops.append(hop)
-            if self._fake.breaks_at == hop.index:
+            if hop.index in self._fake.breaks_at:
                 answers.put_nowait(_BREAK)
                 return
             response = self._respond(request, hop)

@@ -212,20 +212,24 @@ async def test_reading_stops_while_too_many_hops_are_unanswered(
         assert len(triton.hops) == 5  # the END
 
 
-async def test_no_triton_is_told_and_closed(server: Server, triton: FakeTriton) -> None:
+async def test_no_triton_is_waited_for_and_then_told_and_closed(
+    serve: Serve, triton: FakeTriton
+) -> None:
     await triton.stop()
-    async with server.connect() as client:
+    async with serve(recovery_timeout_s=0.3) as server, server.connect() as client:
         await client.send("{}")
         frames = await receive_all(client)
-    assert client.close_code == 1011
-    assert "engine is unavailable" in errors(frames)[0]
+        assert client.close_code == 1011
+        assert "engine is unavailable" in errors(frames)[0]
 
 
-async def test_a_triton_that_breaks_is_told_and_closed(server: Server, triton: FakeTriton) -> None:
-    triton.breaks_at = 2
+async def test_audio_that_no_triton_survives_is_told_and_closed(
+    server: Server, triton: FakeTriton
+) -> None:
+    triton.breaks_at = range(2, 1000)
     async with server.connect() as client:
         await client.send("{}")
-        await send_all(client, tone(4 * HOP_SAMPLES).tobytes())
+        await send_all(client, tone(9 * HOP_SAMPLES).tobytes())
         frames = await receive_all(client)
     assert client.close_code == 1011
     assert "engine is unavailable" in errors(frames)[0]

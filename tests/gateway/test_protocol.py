@@ -63,7 +63,9 @@ def test_each_field_sets_its_option_and_no_other(
 
 def test_the_fields_above_are_all_there_are() -> None:
     assert {path for path, *_ in FIELDS} == set(OPTION_OF)
-    assert set(OPTION_OF.values()) == set(StreamOptions.model_fields) - {"start_sample"}
+    resumed = {"start_sample", "listen_from", "settled_until"}
+    resumed |= {"found_language", "found_language_prob"}
+    assert set(OPTION_OF.values()) == set(StreamOptions.model_fields) - resumed
 
 
 def test_nothing_given_means_the_defaults() -> None:

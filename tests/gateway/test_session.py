@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.gateway.fake_triton import FakeTriton, text_of
+from gateway.downlink import MAX_ERRORS_IN_A_ROW
+from tests.gateway.fake_triton import FakeTriton, SeenHop, text_of
 from tests.gateway.support import (
     END_AUDIO,
     HOP_SAMPLES,
@@ -253,13 +254,19 @@ async def test_audio_after_end_audio_is_a_recoverable_error(
     assert client.close_code == 1000
 
 
-async def test_a_window_that_fails_is_a_recoverable_error(
+async def test_a_part_that_fails_time_and_again_is_told_and_the_session_goes_on(
     server: Server, triton: FakeTriton
 ) -> None:
-    triton.error = lambda hop: "out of memory\n  at line 3" if hop.index == 1 else None
-    frames = await transcribe(server, speech(1).tobytes())
-    assert errors(frames) == ["a part of the audio could not be transcribed: out of memory"]
-    assert len(finals(frames)) == 1
+    def error(hop: SeenHop) -> str | None:
+        return "out of memory\n  at line 3" if hop.samples and len(triton.hops) < 40 else None
+
+    triton.error = error
+    frames = await transcribe(server, speech(*range(20)).tobytes())
+    told = errors(frames)
+    assert 1 <= len(told) < MAX_ERRORS_IN_A_ROW
+    assert set(told) == {"a part of the audio could not be transcribed: out of memory"}
+    assert finals(frames)
+    assert frames[-1] == FINISHED
 
 
 async def test_utterances_without_words_are_not_told(server: Server, triton: FakeTriton) -> None:

@@ -144,7 +144,7 @@ async def test_an_errored_hop_is_answered_with_its_error(
 
 
 async def test_a_broken_stream_stays_broken(triton: FakeTriton, sequencer: Sequencer) -> None:
-    triton.breaks_at = 0
+    triton.breaks_at = [0]
     client = Triton(triton.address)
     stream = client.open_stream()
     first, second = hops(sequencer, 2)

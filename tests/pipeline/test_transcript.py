@@ -114,7 +114,12 @@ def test_a_final_says_what_the_sample_says(
         "type": "transcription",
         "transcript": TEXT,
         "committed": TEXT,
-        "resume": {"listen_from": 113_664, "settled_until": 108_544},
+        "resume": {
+            "listen_from": 113_664,
+            "settled_until": 108_544,
+            "found_language": None,
+            "found_language_prob": 0.0,
+        },
     }
     assert 0.8 < confidence < 0.9
     assert json.loads(json.dumps(message, allow_nan=False))

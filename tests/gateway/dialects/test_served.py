@@ -149,22 +149,23 @@ async def test_keep_alive_keeps_a_silent_stream_and_its_end_has_deepgram_s_code(
 
 
 async def test_an_engine_that_is_not_there_is_told_in_each_protocol(
-    server: Server, triton: FakeTriton
+    serve: Serve, triton: FakeTriton
 ) -> None:
     await triton.stop()
-    async with server.connect(DEEPGRAM) as deepgram:
-        await deepgram.send(tone(HOP_SAMPLES).tobytes())
-        assert await receive_all(deepgram) == []
-    assert (deepgram.close_code, (deepgram.close_reason or "")[:8]) == (1011, "NET-0000")
-    async with server.connect(REALTIME) as realtime:
-        await realtime.send(append(tone(HOP_SAMPLES).tobytes()))
-        *_, error = await receive_all(realtime)
-    assert (realtime.close_code, error["error"]["type"]) == (1011, "server_error")
-    async with server.connect(TWILIO) as twilio:
-        await twilio.send(json.dumps(start()))
-        await twilio.send(json.dumps(media(bytes(160))))
-        *_, error = await receive_all(twilio)
-    assert (twilio.close_code, error["event"]) == (1011, "error")
+    async with serve(recovery_timeout_s=0.2) as server:
+        async with server.connect(DEEPGRAM) as deepgram:
+            await deepgram.send(tone(HOP_SAMPLES).tobytes())
+            assert await receive_all(deepgram) == []
+        assert (deepgram.close_code, (deepgram.close_reason or "")[:8]) == (1011, "NET-0000")
+        async with server.connect(REALTIME) as realtime:
+            await realtime.send(append(tone(HOP_SAMPLES).tobytes()))
+            *_, error = await receive_all(realtime)
+        assert (realtime.close_code, error["error"]["type"]) == (1011, "server_error")
+        async with server.connect(TWILIO) as twilio:
+            await twilio.send(json.dumps(start()))
+            await twilio.send(json.dumps(media(bytes(160))))
+            *_, error = await receive_all(twilio)
+        assert (twilio.close_code, error["event"]) == (1011, "error")
 
 
 async def test_a_commit_waits_for_nothing_behind_it_and_what_is_behind_it_for_the_commit(

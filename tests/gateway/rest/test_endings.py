@@ -78,7 +78,7 @@ async def test_a_file_is_decoded_no_faster_than_the_engine_takes_it(
 
 
 async def test_an_engine_that_is_gone_is_503(serve: Serve, triton: FakeTriton) -> None:
-    async with serve() as server:
+    async with serve(recovery_timeout_s=0.2) as server:
         await triton.stop()
         answer = await post(server, SPEECH)
         assert (answer.status, answer.error["code"]) == (503, "engine_unavailable")
@@ -86,7 +86,7 @@ async def test_an_engine_that_is_gone_is_503(serve: Serve, triton: FakeTriton) -
 
 
 async def test_a_transcript_with_a_hole_is_no_transcript(serve: Serve, triton: FakeTriton) -> None:
-    triton.error = lambda hop: "out of memory" if hop.index == 3 else None
+    triton.error = lambda hop: "out of memory" if hop.samples and hop.index > 2 else None
     async with serve() as server:
         answer = await post(server, SPEECH)
         assert answer.status == 500
@@ -96,7 +96,7 @@ async def test_a_transcript_with_a_hole_is_no_transcript(serve: Serve, triton: F
 async def test_in_a_stream_of_events_an_error_is_the_last_event(
     serve: Serve, triton: FakeTriton
 ) -> None:
-    triton.error = lambda hop: "out of memory" if hop.index == 6 else None
+    triton.error = lambda hop: "out of memory" if hop.samples and hop.index > 5 else None
     async with serve() as server:
         answer = await post(server, SPEECH, stream="true")
         assert answer.status == 200
