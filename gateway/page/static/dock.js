@@ -27,11 +27,16 @@ export class Dock {
     this.#element.classList.toggle("busy", isBusy);
     this.#part("start-name").textContent = BUTTON[phase] ?? "Start the microphone";
     this.#part("choose").disabled = isBusy;
-    this.#part("status").textContent = statusOf(phase, source);
+    if (isBusy) this.#part("status").textContent = statusOf(phase, source);
     this.#part("progress").hidden = !isBusy || source.durationS === null || phase === PHASES.OPENING;
     if (phase === PHASES.OPENING) this.#start();
     if (phase === PHASES.FINISHING || !isBusy) this.#quiet();
     if (!isBusy) this.#wave.rest();
+  }
+
+  /** A run is over, as it should be or before its time. */
+  over(isWhole) {
+    this.#part("status").textContent = isWhole ? "Done" : "Stopped";
   }
 
   /** A packet, from 0 to 1 loud. */
@@ -99,6 +104,5 @@ function statusOf(phase, source) {
     [PHASES.CONNECTING]: "Connecting",
     [PHASES.LIVE]: isFile ? `Transcribing ${source.name}` : "Listening",
     [PHASES.FINISHING]: source.isLive ? "Finishing" : `Transcribing ${source.name}`,
-    [PHASES.OVER]: "Done",
   }[phase];
 }

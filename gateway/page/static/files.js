@@ -10,18 +10,25 @@ export function takeFiles({ button, input, target }, onFile) {
     input.value = ""; // so that the same file can be chosen again
   });
   const show = (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
     target.hidden = false;
   };
   document.addEventListener("dragenter", show);
   document.addEventListener("dragover", show);
-  document.addEventListener("dragleave", ({ relatedTarget }) => (target.hidden = relatedTarget === null));
+  document.addEventListener("dragleave", ({ relatedTarget }) => {
+    if (!relatedTarget) target.hidden = true; // it has left the window
+  });
   document.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
     event.preventDefault();
     target.hidden = true;
-    if (event.dataTransfer.files.length) onFile(event.dataTransfer.files[0]);
+    onFile(event.dataTransfer.files[0]);
   });
+}
+
+function hasFiles(event) {
+  return event.dataTransfer.types.includes("Files");
 }
 
 /** Have the browser save a text. */

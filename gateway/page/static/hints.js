@@ -7,7 +7,7 @@
 import { languageName } from "./languages.js";
 import { exactClock } from "./times.js";
 
-const GAP_PX = 6;
+const MARGIN_PX = 6; // to the window's edges
 
 export class Hints {
   #list;
@@ -20,12 +20,17 @@ export class Hints {
     this.#hint = hint;
     this.#captions = captions;
     list.addEventListener("pointerover", ({ target }) => this.#show(target));
-    list.addEventListener("pointerleave", () => this.#show(document.activeElement));
+    list.addEventListener("pointerleave", ({ relatedTarget }) => relatedTarget !== hint && this.#rest());
+    hint.addEventListener("pointerleave", () => this.#rest()); // it may be pointed at, to be read
     list.addEventListener("focusin", ({ target }) => this.#show(target));
     list.addEventListener("focusout", () => this.#hide());
     list.addEventListener("keydown", (event) => this.#move(event));
     document.addEventListener("scroll", () => this.#hide(), { capture: true, passive: true });
     document.addEventListener("keydown", ({ key }) => key === "Escape" && this.#hide());
+  }
+
+  #rest() {
+    this.#show(document.activeElement);
   }
 
   #show(target) {
@@ -51,10 +56,10 @@ export class Hints {
 
   #place(anchor) {
     const [at, size] = [anchor.getBoundingClientRect(), this.#hint.getBoundingClientRect()];
-    const left = Math.max(GAP_PX, Math.min(at.left, innerWidth - size.width - GAP_PX));
-    const above = at.top - size.height - GAP_PX;
+    const left = Math.max(MARGIN_PX, Math.min(at.left, innerWidth - size.width - MARGIN_PX));
+    const above = at.top - size.height;
     this.#hint.style.left = `${left}px`;
-    this.#hint.style.top = `${above > GAP_PX ? above : at.bottom + GAP_PX}px`;
+    this.#hint.style.top = `${above > MARGIN_PX ? above : at.bottom}px`;
   }
 
   #move(event) {

@@ -10,12 +10,14 @@ import { Hints } from "./hints.js";
 import { KeyDialog } from "./key-dialog.js";
 import { Microphone } from "./microphone.js";
 import { ProblemBanner } from "./problem-banner.js";
+import { ofBusy } from "./problems.js";
 import { Recording } from "./recording.js";
 import { PHASES, Run } from "./run.js";
 import { showServer } from "./server-state.js";
 import { SettingsForm } from "./settings-form.js";
 import { stamp } from "./times.js";
 import { Transcript } from "./transcript.js";
+import { keepScreenOn } from "./wake-lock.js";
 
 const part = (id) => document.getElementById(id);
 
@@ -27,7 +29,7 @@ const captions = new Captions({
   newest: part("newest"),
 });
 const dock = new Dock(document.querySelector(".dock"));
-const banner = new ProblemBanner(part("problem"));
+const banner = new ProblemBanner(part("problem"), part("start"));
 const form = new SettingsForm(part("settings"));
 const keyDialog = new KeyDialog(part("ask-key"));
 new Hints(part("settled"), part("hint"), captions);
@@ -46,11 +48,14 @@ function start(makeSource) {
   const source = makeSource();
   const startedAt = performance.now();
   let heardS = 0;
-  const now = new Run(source, {
-    phase: (phase) => dock.phase(phase, source),
+  const current = new Run(source, {
+    phase: (phase) => {
+      dock.phase(phase, source);
+      keepScreenOn(isRunning());
+    },
     level: (level) => {
       dock.level(level);
-      dock.time(now.timeline.position, heardS, source);
+      dock.time(current.timeline.position, heardS, source);
     },
     message: (message, lateness) => {
       heardS = Math.max(heardS, message.segments.at(-1)?.end_time ?? 0);
@@ -58,21 +63,22 @@ function start(makeSource) {
       show();
       const speed = source.isLive ? null : heardS / ((performance.now() - startedAt) / 1000);
       dock.figures({ ...lateness, speed, language: message.is_final ? message.language_code : null });
-      dock.time(now.timeline.position, heardS, source);
+      dock.time(current.timeline.position, heardS, source);
     },
     problem: (problem) => banner.show(problem),
     over: (problem) => {
-      transcript.end(now.timeline.position);
+      transcript.end(current.timeline.position);
+      dock.over(!problem);
       show();
-      if (!problem) return dock.time(now.timeline.position, source.durationS, source);
+      if (!problem) return dock.time(current.timeline.position, source.durationS, source);
       offer(problem, () => start(makeSource));
       showServer(part("server"));
     },
   });
-  run = now;
+  run = current;
   transcript.begin();
   captions.follow();
-  now.start(form.settings, form.key);
+  current.start(form.settings, form.key);
 }
 
 function offer(problem, again) {
@@ -87,7 +93,7 @@ function show() {
 }
 
 function transcribe(file) {
-  if (isRunning()) return;
+  if (isRunning()) return banner.show(ofBusy(file.name));
   fileName = file.name.replace(/\.[^.]+$/, "");
   start(() => new Recording(file, form.settings.pace));
 }
@@ -99,6 +105,8 @@ function save(extension) {
 
 function showTheme() {
   part("theme").ariaPressed = String(theme.isDark());
+  const { backgroundColor } = getComputedStyle(document.body);
+  for (const meta of document.querySelectorAll('meta[name="theme-color"]')) meta.content = backgroundColor;
   dock.redraw();
 }
 

@@ -7,6 +7,7 @@ import { decimationFor } from "./pcm.js";
 import { ofMicrophone } from "./problems.js";
 
 const PACKET_S = 0.032;
+const START_MS = 5000; // an audio context never starts where the system has no way to play sound
 /** The engine was trained on noise; what browsers do against it costs words. */
 const WANTED = { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true };
 
@@ -45,7 +46,7 @@ export class Microphone {
     node.port.onmessage = ({ data }) => onPacket(data);
     // The node is silent; without a way to the loudspeaker some browsers do not run it.
     this.#context.createMediaStreamSource(this.#stream).connect(node).connect(this.#context.destination);
-    await this.#context.resume();
+    await Promise.race([this.#context.resume(), failure(START_MS)]);
     const [track] = this.#stream.getAudioTracks();
     await new Promise((resolve) => track.addEventListener("ended", resolve));
   }
@@ -59,4 +60,9 @@ export class Microphone {
     for (const track of this.#stream?.getTracks() ?? []) track.stop(); // which is not told as ended
     if (this.#context.state !== "closed") this.#context.close();
   }
+}
+
+function failure(ms) {
+  const reason = new DOMException("the browser's audio does not start", "NotReadableError");
+  return new Promise((_, reject) => setTimeout(() => reject(reason), ms));
 }

@@ -6,10 +6,13 @@ const TICK_MS = 250;
 
 export class ProblemBanner {
   #element;
+  #home;
   #timer = 0;
 
-  constructor(element) {
+  /** `home` gets the focus when a button that had it goes away. */
+  constructor(element, home) {
     this.#element = element;
+    this.#home = home;
   }
 
   /** Show a problem of `problems.js`; `onRemedy` is called once when the reader takes the offer. */
@@ -27,8 +30,10 @@ export class ProblemBanner {
 
   hide() {
     clearInterval(this.#timer);
+    const hadFocus = this.#element.contains(document.activeElement);
     this.#element.replaceChildren();
     this.#element.hidden = true;
+    if (hadFocus) this.#home.focus();
   }
 
   #remedyButton(remedy, waitS, onRemedy) {

@@ -8,6 +8,7 @@
 const MICROPHONE = {
   NotAllowedError: ["The microphone is blocked", "Allow it for this page in the browser's address bar, then try again."],
   NotFoundError: ["No microphone was found", "Plug one in, or choose a file instead."],
+  AbortError: ["The server cannot be reached", "It may be down, or the network is."], // a part of the page is missing
   NotReadableError: ["The microphone cannot be used", "Another program may be holding it. Close that, then try again."],
 };
 
@@ -19,6 +20,7 @@ const REFUSALS = {
 };
 
 const CLOSES = {
+  1000: ["The session is over", "The server ends one that has been silent for hours."],
   1006: ["The connection was lost", "What was said up to here is kept."],
   1008: ["The server refused the settings", ""],
   1009: ["The server refused the audio", ""],
@@ -69,6 +71,11 @@ export function ofClose(code, said) {
 /** An error that the session survives. */
 export function ofError(said) {
   return problem("Something was left out", `The server says: ${said}`, null);
+}
+
+/** A file came while something else is being transcribed. */
+export function ofBusy(name) {
+  return problem(`${name} has to wait`, "Something is being transcribed. Stop it first, or let it finish.", null);
 }
 
 /** The microphone was unplugged, or the system took it. */

@@ -77,6 +77,7 @@ export class Run {
   }
 
   #send({ pcm, level }) {
+    if (![PHASES.CONNECTING, PHASES.LIVE].includes(this.phase)) return; // it was on its way
     this.timeline.add(pcm.byteLength / BYTES_PER_SAMPLE / this.source.sampleRate, performance.now());
     this.#session.send(pcm);
     this.#on.level(level);

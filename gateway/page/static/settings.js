@@ -22,7 +22,7 @@ export function complete(stored) {
   return Object.fromEntries(
     Object.entries(DEFAULTS).map(([name, value]) => {
       const found = stored?.[name];
-      return [name, typeof found === typeof value && found === found ? found : value];
+      return [name, typeof found === typeof value ? found : value];
     }),
   );
 }

@@ -2,8 +2,8 @@
  * Subtitles of a transcript: which words are shown together, when, and on which line. Pure.
  *
  * A cue is `{start, end, text}`. A segment is cut where sentences and pauses are once it is longer
- * than a reader takes in at once: two lines of 42 characters, for up to 7 s, as broadcasters have it
- * (the BBC's and Netflix' guidelines for subtitles). Words without times get them by their length.
+ * than a reader takes in at once: about two lines of 42 characters, for up to 7 s, as broadcasters have
+ * it (the BBC's and Netflix' guidelines for subtitles). Words without times get them by their length.
  */
 
 import { pieces, spaced } from "./transcript.js";
