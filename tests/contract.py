@@ -10,6 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from gateway.schemas.messages import schemas
+from gateway.schemas.openapi import openapi
 
 Schema = dict[str, Any]
 
@@ -32,7 +33,21 @@ def validator(name: str) -> Draft202012Validator:
 
 def assert_promised(message: Any, name: str = "server_message") -> None:
     """Fails when the message is not what the schema of this name says."""
-    problems = [
-        f"{error.json_path}: {error.message}" for error in validator(name).iter_errors(message)
-    ]
-    assert not problems, f"{message} is not what is published: {problems}"
+    _assert_valid(validator(name), message)
+
+
+@cache
+def openapi_validator(name: str) -> Draft202012Validator:
+    """Of one of OpenAPI's `components.schemas`, made strict."""
+    components = {"components": strict(openapi()["components"])}
+    return Draft202012Validator(components | {"$ref": f"#/components/schemas/{name}"})
+
+
+def assert_promised_by_openapi(body: Any, name: str) -> None:
+    """Fails when the body of an answer is not what OpenAPI's schema of this name says."""
+    _assert_valid(openapi_validator(name), body)
+
+
+def _assert_valid(validator: Draft202012Validator, told: Any) -> None:
+    problems = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(told)]
+    assert not problems, f"{told} is not what is published: {problems}"

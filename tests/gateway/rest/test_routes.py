@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.refusal import RefusalType
+from tests.contract import assert_promised_by_openapi
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton, text_of
 from tests.gateway.rest.http_client import TRANSCRIPTIONS, form, post, request, wav
@@ -156,3 +157,35 @@ async def test_a_full_server_says_when_to_come_again(serve: Serve) -> None:
         assert answer.error["type"] == "server_error"
         assert answer.error["code"] == RefusalType.TOO_MANY_STREAMS.wire_name
         assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({}, "Transcription"),
+        ({"include": ["logprobs"]}, "Transcription"),
+        ({"response_format": "verbose_json"}, "TranscriptionVerbose"),
+        (
+            {
+                "response_format": "verbose_json",
+                "timestamp_granularities": ["word", "segment"],
+            },
+            "TranscriptionVerbose",
+        ),
+        ({"temperature": "9"}, "ErrorBody"),
+    ],
+    ids=str,
+)
+async def test_answers_are_as_openapi_says(
+    server: Server, fields: dict[str, str | list[str]], name: str
+) -> None:
+    answer = await post(server, SPEECH, **fields)
+    assert_promised_by_openapi(answer.json, name)
+
+
+async def test_events_are_as_openapi_says(server: Server) -> None:
+    answer = await post(server, SPEECH, stream="true", include=["logprobs"])
+    *deltas, done = answer.events
+    for delta in deltas:
+        assert_promised_by_openapi(delta, "TextDelta")
+    assert_promised_by_openapi(done, "TextDone")
