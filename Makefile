@@ -67,7 +67,7 @@ setup: $(VENV)/dev.stamp $(WEIGHTS) ## the virtual environment, all tools and th
 lock: $(VENV)/dev.stamp ## write requirements/ anew from pyproject.toml
 	$(LOCK) --upgrade -o requirements/runtime.txt
 	$(LOCK) --upgrade --group dev --constraint requirements/runtime.txt -o requirements/dev.txt
-	$(IMAGE_LOCK) --upgrade --group gateway --constraint requirements/runtime.txt -o requirements/gateway.txt
+	$(IMAGE_LOCK) --upgrade --group gateway --constraint requirements/dev.txt -o requirements/gateway.txt
 	$(IMAGE_LOCK) --upgrade --group self-check --constraint requirements/dev.txt -o requirements/self-check.txt
 	$(IMAGE_LOCK) --upgrade --group stages --constraint requirements/runtime.txt --no-emit-package numpy -o requirements/stages.txt
 	$(IMAGE_LOCK) --upgrade --group engine --override requirements/engine-overrides.txt --no-emit-package numpy --no-emit-package openai-whisper -o requirements/engine.txt
