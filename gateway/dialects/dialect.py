@@ -53,8 +53,11 @@ class Dialect(Protocol):
 
     response_headers: Mapping[str, str] = MappingProxyType({})
     """For the response to the upgrade."""
-    outlives_client: bool = False
-    """Whether the session goes on to its end when the client has gone."""
+
+    @property
+    def outlives_client(self) -> bool:
+        """Whether the session goes on to its end when the client has gone."""
+        return False
 
     def open(self) -> Turn:
         """What is said before the client has said anything."""

@@ -26,11 +26,15 @@ class TwilioDialect(Dialect):
     """One stream."""
 
     def __init__(self, audience: Calls | None = None) -> None:
-        self.outlives_client = audience is not None
         self._audience = audience
         self._stream: Stream | None = None
         self._is_over = False
         self._is_farewell_told = False
+
+    @property
+    def outlives_client(self) -> bool:
+        """Whether there is somebody who still wants to hear the end."""
+        return self._audience is not None and self._stream is not None
 
     def hear(self, message: str | bytes) -> Turn:
         """A message of Twilio's; see `gateway.dialects.dialect`."""
@@ -53,7 +57,7 @@ class TwilioDialect(Dialect):
 
     def gone(self) -> Turn:
         """The stream is over, whether it was said or not."""
-        if self._is_over or self._stream is None:
+        if self._is_over:
             return Turn()
         self._is_over = True
         return Turn((END_AUDIO,))

@@ -1,17 +1,13 @@
 """A transcription session of OpenAI's Realtime API, event by event, without a server."""
 
-import base64
 import itertools
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.beta.realtime import ConversationItemCreatedEvent as BetaItemCreated
 from openai.types.beta.realtime import TranscriptionSessionUpdatedEvent
-from openai.types.realtime import RealtimeServerEvent
-from pydantic import TypeAdapter
 
 from gateway.closing import Close, CloseCode
 from gateway.dialects.dialect import RefusedUpgrade, Turn
@@ -19,8 +15,17 @@ from gateway.dialects.realtime.dialect import EVENTS, MAX_EVENT_CHARS, RealtimeD
 from gateway.dialects.realtime.entrance import RealtimeEntrance
 from gateway.messages import FLUSHED, Configure, Flush, Frame
 from gateway.refusal import RefusalType, refuse
+from tests.gateway.dialects.realtime_session import (
+    COMMIT,
+    SECOND,
+    WHOLE_TURN,
+    append,
+    beta_update,
+    dialect,
+    kinds,
+    update,
+)
 from tests.gateway.dialects.support import (
-    error_frame,
     metadata_of,
     replies,
     requests,
@@ -28,56 +33,6 @@ from tests.gateway.dialects.support import (
     transcription,
     upgrade,
 )
-
-COMMIT = {"type": "input_audio_buffer.commit"}
-CLEAR = {"type": "input_audio_buffer.clear"}
-SECOND = bytes(48_000)
-SERVER_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
-ITEM_EVENTS = "conversation.item.input_audio_transcription."
-
-
-def append(audio: bytes) -> Frame:
-    return {"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}
-
-
-def update(**parts: Any) -> Frame:
-    session = {"type": "transcription", "audio": {"input": parts}}
-    return {"type": "session.update", "session": session}
-
-
-def beta_update(**session: Any) -> Frame:
-    return {"type": "transcription_session.update", "session": session}
-
-
-def dialect(*, is_beta: bool = False, manual: bool = False) -> RealtimeDialect:
-    made = RealtimeDialect(is_beta=is_beta)
-    made.open()
-    if manual:
-        requests(made, update(turn_detection=None))
-        told(made, FLUSHED)
-    return made
-
-
-def kinds(events: list[Frame]) -> list[str]:
-    """Their types, and that the openai package knows each of them."""
-    for event in events:
-        SERVER_EVENT.validate_python(event)
-    return [event["type"].removeprefix(ITEM_EVENTS) for event in events]
-
-
-def item_ids(events: list[Frame]) -> set[str]:
-    return {event.get("item_id") or event["item"]["id"] for event in events}
-
-
-WHOLE_TURN = [
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-    "conversation.item.added",
-    "conversation.item.done",
-    "delta",
-    "completed",
-]
 
 
 def test_the_session_is_told_before_the_client_says_anything() -> None:
@@ -143,206 +98,6 @@ def test_an_update_counts_when_what_came_before_it_has_been_told() -> None:
     assert kinds([updated]) == ["session.updated"]
     assert updated["session"]["audio"]["input"]["turn_detection"] is None
     assert kinds(told(talking, transcription(1, "Two."))) == ["delta"]
-
-
-def test_an_utterance_is_an_item() -> None:
-    events = told(dialect(), transcription(0, "One.", span=(1.25, 2.5)))
-    assert kinds(events) == WHOLE_TURN
-    assert len(item_ids(events)) == 1
-    started, stopped, committed = events[:3]
-    assert (started["audio_start_ms"], stopped["audio_end_ms"]) == (1_250, 2_500)
-    assert committed["previous_item_id"] is None
-    assert events[-2]["delta"] == events[-1]["transcript"] == "One."
-    assert events[-1]["usage"] == {"type": "duration", "seconds": 1.25}
-    assert events[-1]["languages"] == [{"code": "en"}]
-    assert len({event["event_id"] for event in events}) == len(events)
-
-
-def test_items_follow_one_another() -> None:
-    events = told(dialect(), transcription(0, "One."), transcription(1, "Two."))
-    first, second = [e for e in events if e["type"] == "input_audio_buffer.committed"]
-    assert second["previous_item_id"] == first["item_id"] != second["item_id"]
-
-
-def test_deltas_are_what_is_committed_and_only_add_to_it() -> None:
-    events = told(
-        dialect(),
-        transcription(0, "One to", is_final=False, committed=""),
-        transcription(0, "One two thr", is_final=False, committed="One two"),
-        transcription(0, "One two three", is_final=False, committed="One two"),
-        transcription(0, "One two three four.", is_final=False, committed="One two three"),
-        transcription(0, "One two three, four."),
-    )
-    assert [e["delta"] for e in events if e["type"].endswith("delta")] == [
-        "One two",
-        " three",
-        ", four.",
-    ]
-    assert kinds(events)[0] == "input_audio_buffer.speech_started"
-    assert kinds(events).count("input_audio_buffer.speech_started") == 1
-
-
-def test_a_final_that_corrects_what_was_told_makes_no_delta() -> None:
-    events = told(
-        dialect(),
-        transcription(0, "One tow", is_final=False, committed="One tow"),
-        transcription(0, "One two."),
-    )
-    assert [e["delta"] for e in events if e["type"].endswith("delta")] == ["One tow"]
-    assert events[-1]["transcript"] == "One two."
-
-
-def test_text_that_is_taken_back_completes_empty_where_it_was() -> None:
-    events = told(
-        dialect(),
-        transcription(0, "Thank", is_final=False, committed="", span=(1.0, 1.5)),
-        transcription(0, ""),
-    )
-    assert kinds(events) == [*WHOLE_TURN[:5], "completed"]
-    assert events[1]["audio_end_ms"] == 1_500
-    assert (events[-1]["transcript"], events[-1]["languages"]) == ("", [])
-
-
-def test_a_commit_makes_one_item_of_all_that_was_said_since_the_last() -> None:
-    talking = dialect(manual=True)
-    assert kinds(told(talking, transcription(0, "One.", span=(0, 1)))) == ["delta"]
-    (committed, *added) = replies(talking, append(SECOND), COMMIT)
-    assert kinds([committed, *added]) == WHOLE_TURN[2:5]
-    events = told(talking, transcription(1, "Two.", span=(2, 4)), FLUSHED)
-    assert kinds(events) == ["delta", "completed"]
-    assert events[-1]["transcript"] == "One. Two."
-    assert events[-1]["usage"]["seconds"] == 3
-    assert item_ids(events) == {committed["item_id"]}
-    later = told(talking, transcription(2, "Three.", is_final=False))
-    assert item_ids(later) != item_ids(events)
-
-
-def test_a_commit_flushes() -> None:
-    talking = dialect(manual=True)
-    assert requests(talking, append(SECOND), COMMIT) == [SECOND, Flush()]
-
-
-def test_a_commit_of_silence_completes_empty() -> None:
-    talking = dialect(manual=True)
-    replies(talking, append(SECOND), COMMIT)
-    (event,) = told(talking, FLUSHED)
-    assert (kinds([event]), event["transcript"]) == (["completed"], "")
-
-
-def test_texts_of_languages_without_spaces_are_joined_without() -> None:
-    talking = dialect(manual=True)
-    replies(talking, append(SECOND), COMMIT)
-    finals = [transcription(n, text, language="ja") for n, text in enumerate(["一つ。", "二つ。"])]
-    events = told(talking, *finals, FLUSHED)
-    assert [e["delta"] for e in events[:-1]] == ["一つ。", "二つ。"]
-    assert events[-1]["transcript"] == "一つ。二つ。"
-
-
-def test_a_client_may_commit_a_turn_that_would_have_ended_itself() -> None:
-    talking = dialect()
-    started = told(talking, transcription(0, "One", is_final=False, committed="One"))
-    committed = replies(talking, append(SECOND), COMMIT)
-    ended = told(talking, transcription(0, "One."), FLUSHED)
-    assert kinds(started) == ["input_audio_buffer.speech_started", "delta"]
-    assert kinds(committed) == WHOLE_TURN[2:5]
-    assert kinds(ended) == ["delta", "completed"]
-    assert len(item_ids([*started, *committed, *ended])) == 1
-
-
-@pytest.mark.parametrize(("audio", "ms"), [(b"", 0), (bytes(4_700), 98)])
-def test_a_commit_without_enough_audio_is_an_error(audio: bytes, ms: int) -> None:
-    talking = dialect(manual=True)
-    (error,) = replies(talking, append(audio), COMMIT | {"event_id": "mine"})
-    assert error["error"]["code"] == "input_audio_buffer_commit_empty"
-    assert f"has {ms} ms" in error["error"]["message"]
-    assert error["error"]["event_id"] == "mine"
-    assert requests(talking, append(bytes(4_800 - len(audio))), COMMIT)[-1] == Flush()
-
-
-def test_what_was_committed_is_not_there_to_commit_again() -> None:
-    talking = dialect(manual=True)
-    replies(talking, append(SECOND), COMMIT)
-    told(talking, FLUSHED)
-    assert kinds(replies(talking, COMMIT)) == ["error"]
-    by_itself = dialect()
-    replies(by_itself, append(SECOND))
-    told(by_itself, transcription(0, "One."))
-    assert kinds(replies(by_itself, COMMIT)) == ["error"]
-
-
-def test_a_clear_drops_what_was_not_committed() -> None:
-    talking = dialect(manual=True)
-    told(talking, transcription(0, "One.", is_final=False))
-    assert requests(talking, append(SECOND), CLEAR) == [SECOND, Flush(discard=True)]
-    events = told(talking, transcription(0, "One."), error_frame(), FLUSHED)
-    assert kinds(events) == ["input_audio_buffer.cleared"]
-    assert kinds(replies(talking, COMMIT)) == ["error"]
-    replies(talking, append(SECOND), COMMIT)
-    assert told(talking, transcription(1, "Two."), FLUSHED)[-1]["transcript"] == "Two."
-
-
-def test_a_turn_that_could_not_be_transcribed_fails_as_an_item() -> None:
-    talking = dialect()
-    told(talking, transcription(0, "One", is_final=False))
-    events = told(talking, error_frame("out of memory"))
-    assert kinds(events) == [*WHOLE_TURN[2:5], "failed"]
-    assert events[-1]["error"]["message"] == "out of memory"
-    assert kinds(told(talking, transcription(1, "Two."))) == WHOLE_TURN
-
-
-def test_a_commit_fails_only_if_there_is_no_text() -> None:
-    talking = dialect(manual=True)
-    assert told(talking, error_frame("out of memory")) == []
-    replies(talking, append(SECOND), COMMIT)
-    assert kinds(told(talking, FLUSHED)) == ["failed"]
-    told(talking, error_frame("out of memory"))
-    replies(talking, append(SECOND), COMMIT)
-    assert told(talking, transcription(1, "Two."), FLUSHED)[-1]["transcript"] == "Two."
-
-
-def test_a_turn_without_a_final_fails_when_the_next_one_begins() -> None:
-    talking = dialect()
-    first = told(talking, transcription(0, "One", is_final=False))
-    events = told(talking, transcription(1, "Two.", is_final=False))
-    failed, started = kinds(events).index("failed"), kinds(events).index(WHOLE_TURN[0])
-    assert failed < started
-    assert item_ids(first) == item_ids(events[: failed + 1]) != item_ids(events[started:])
-
-
-MESSAGES = st.lists(
-    st.tuples(
-        st.lists(st.sampled_from(["one", "two", "three"]), max_size=4),
-        st.sampled_from(["partial", "final", "commit", "clear", "error"]),
-    ),
-    max_size=12,
-)
-
-
-@given(MESSAGES, st.booleans())
-def test_every_committed_item_ends_once_and_deltas_never_take_back(
-    messages: list[tuple[list[str], str]], manual: bool
-) -> None:
-    talking, events, num = dialect(manual=manual), [], 0
-    for words, kind in messages:
-        text = " ".join(words)
-        match kind:
-            case "partial" | "final":
-                is_final = kind == "final"
-                events += told(talking, transcription(num, text, is_final=is_final))
-                num += is_final
-            case "error":
-                events += told(talking, error_frame())
-            case _:
-                events += replies(talking, append(SECOND), COMMIT if kind == "commit" else CLEAR)
-                events += told(talking, transcription(num, text), FLUSHED)
-                num += 1
-    committed = [e["item_id"] for e in events if e["type"] == "input_audio_buffer.committed"]
-    ended = [e["item_id"] for e in events if e["type"].endswith(("completed", "failed"))]
-    assert len(set(committed)) == len(committed)
-    assert ended == committed
-    deltas = [e["delta"] for e in events if e["type"].endswith("delta")]
-    assert all(deltas)
-    kinds(events)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.dialects.twilio.entrance import signature
 from tests.gateway.conftest import Serve
-from tests.gateway.dialects.twilio_session import CALL_SID, media, start, stop
+from tests.gateway.dialects.twilio_session import CALL_SID, connected, media, start, stop
 from tests.gateway.fake_triton import FakeTriton, text_of
 from tests.gateway.support import HOP_SAMPLES, Server, receive_all, speech, tone
 
@@ -212,6 +212,14 @@ async def test_a_call_s_listeners_hear_its_end_after_twilio_has_hung_up(
         assert [event["event"] for event in heard] == ["transcription", "finished"]
         assert await receive_all(second) == heard
     assert first.close_code == second.close_code == 1000
+    await server.leaves_nothing(triton)
+
+
+async def test_twilio_that_hangs_up_before_it_has_begun_leaves_nothing(
+    server: Server, triton: FakeTriton
+) -> None:
+    async with server.connect(TWILIO, additional_headers=TWILIO_ITSELF) as twilio:
+        await twilio.send(json.dumps(connected()))
     await server.leaves_nothing(triton)
 
 

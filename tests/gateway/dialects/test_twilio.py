@@ -222,6 +222,7 @@ def test_a_stream_that_breaks_off_ends_there_and_its_session_goes_on() -> None:
     assert dialect.outlives_client
     assert dialect.gone().requests == (END_AUDIO,)
     assert not started().outlives_client
+    assert not TwilioDialect(Calls()).outlives_client  # it has not begun
 
 
 def test_who_leaves_hears_no_more() -> None:
@@ -263,8 +264,9 @@ def test_who_signs_with_a_key_shows_it() -> None:
     ("headers", "outlives"), [({}, False), ({"X-Twilio-Signature": "x"}, True)]
 )
 def test_only_twilio_itself_signs(headers: dict[str, str], outlives: bool) -> None:
-    entrance = TwilioEntrance(Calls())
-    assert entrance.begin(upgrade(headers=headers)).outlives_client is outlives
+    dialect = TwilioEntrance(Calls()).begin(upgrade(headers=headers))
+    requests(dialect, start())
+    assert dialect.outlives_client is outlives
 
 
 def test_refusals_are_our_own() -> None:
