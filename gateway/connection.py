@@ -1,6 +1,6 @@
 """A client's websocket: messages in and out, each with its time limit, and the close.
 
-With `gateway.server` the only module that knows aiohttp. It knows no metadata, audio or engine.
+It knows aiohttp, and no metadata, audio or engine.
 Everything that ends the conversation is a `Close` or `ClientGone` raised from here.
 """
 

@@ -156,6 +156,9 @@ class Session:
                     self._connection = await self._again(error)
         except ClientError as error:
             self._finish(error)
+        except Exception:
+            self._finish(ClientError("the client has failed by a defect"))
+            raise
 
     def _finish(self, error: ClientError | None) -> None:
         self._is_over, self._over = True, error

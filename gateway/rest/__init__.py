@@ -2,6 +2,6 @@
 
 A thin shell around the same session that a websocket has: `peer` feeds it a file's audio and
 collects its frames. What is asked for (`form`), what is answered (`formats`, `subtitles`, `events`)
-and how errors look (`errors`) are pure; only `routes` and `upload` know aiohttp, only `decoding`
-knows FFmpeg. Nothing here knows Triton.
+and how errors look (`errors`) are pure; `routes`, `upload`, `listeners` and `transcribing` know
+aiohttp, only `decoding` knows FFmpeg. Nothing here knows Triton.
 """

@@ -5,6 +5,7 @@ session; so does one that does not read its events.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import NoReturn
 
 from aiohttp import web
@@ -17,6 +18,8 @@ from gateway.rest.form import Request
 from gateway.rest.formats import Language, LogProbability, answer, log_probabilities
 from gateway.rest.transcript import Transcript
 
+ANSWER_STARTED = web.RequestKey("answer-started", bool)
+"""Set in a request when its answer has begun: no status can be told any more."""
 COMMENT_AFTER_S = 15.0
 """Proxies give up on a connection that says nothing, after a minute or so."""
 
@@ -28,6 +31,9 @@ class WholeListener:
         self._request = request
         self._asked = asked
         self._transcript = Transcript(asked.form.language)
+
+    async def start(self) -> None:
+        """Nothing is told before the end."""
 
     async def take(self, final: Frame) -> None:
         """Keep a final."""
@@ -68,7 +74,8 @@ class EventListener:
 
     async def start(self) -> None:
         """Send the headers: from here on a problem is an event."""
-        await self._response.prepare(self._request)
+        self._request[ANSWER_STARTED] = True
+        await self._sent(self._response.prepare(self._request))
 
     async def take(self, final: Frame) -> None:
         """Tell what a final adds to the text."""
@@ -111,17 +118,20 @@ class EventListener:
 
     async def _write(self, text: str) -> None:
         self._written_at = self._loop.time()
+        await self._sent(self._response.write(text.encode()))
+
+    async def _end(self) -> web.StreamResponse:
+        await self._sent(self._response.write_eof())
+        return self._response
+
+    async def _sent(self, sending: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                await self._response.write(text.encode())
+                await sending
         except TimeoutError:
             raise Close(CloseCode.OVERLOADED) from None
         except ConnectionError:
             raise ClientGone from None
-
-    async def _end(self) -> web.StreamResponse:
-        await self._response.write_eof()
-        return self._response
 
 
 def _is_open(request: web.Request) -> bool:

@@ -19,6 +19,7 @@ from gateway.messages import cut
 from gateway.refusal import RefusalType, refuse
 from gateway.rest.errors import SERVER_ERROR, ApiError, Problem, of_refusal
 from gateway.rest.form import unknown_model
+from gateway.rest.listeners import ANSWER_STARTED
 from gateway.rest.models import list_models
 from gateway.rest.paths import MODELS, TRANSCRIPTIONS, TRANSLATIONS
 from gateway.rest.transcribing import transcribe
@@ -100,12 +101,12 @@ def _telling_errors(handler: Handler) -> Handler:
         except ApiError as error:
             problem = error.problem
         except Close:  # the client has gone, or does not read: there is nobody to answer
-            if request.transport is not None:
-                request.transport.abort()
             problem = Problem(500, "the connection is gone", SERVER_ERROR)
         except Exception:
             logger.exception("a request failed by a defect")
             problem = Problem(500, "the server has failed in this request", SERVER_ERROR)
+        if request.get(ANSWER_STARTED) and request.transport is not None:
+            request.transport.abort()  # a second answer would look like a part of the first
         logger.info("%s is refused: %s", request.remote, problem.code or problem.status)
         return web.json_response(problem.body(), status=problem.status, headers=problem.headers)
 

@@ -56,9 +56,9 @@ async def _serve(
     listener: EventListener | WholeListener = WholeListener(request, asked)
     if asked.form.stream:
         listener = EventListener(request, asked, gateway.shared.settings.send_timeout_s)
-        await listener.start()
     peer = FilePeer(audio, asked.metadata, listener)
     try:
+        await listener.start()
         end = await gateway.serve(peer, session_id, request.remote)
     finally:
         await peer.release()

@@ -1,8 +1,7 @@
 """Reads a multipart form: texts into memory, up to a limit, and the file onto disk.
 
-With `gateway.rest.routes` the only module here that knows aiohttp. It checks no field. A file of
-any size that is allowed costs one block of memory; it lies in a nameless temporary file, which the
-system removes when it is closed, whatever happens.
+It checks no field. A file of any size that is allowed costs one block of memory; it lies in a
+nameless temporary file, which the system removes when it is closed, whatever happens.
 """
 
 import asyncio
@@ -86,18 +85,18 @@ async def _read_parts(reader: MultipartReader, upload: Upload, max_file_bytes: i
 
 
 async def _read_text(part: BodyPartReader) -> str:
-    value = bytearray()
+    name, value = cut(part.name or ""), bytearray()
     while data := await _read(part):
         value += data
         if len(value) > MAX_FIELD_BYTES:
             raise bad_request(
-                f"{part.name}: the field is too long; accepted are {MAX_FIELD_BYTES} bytes at most",
-                part.name,
+                f"{name}: the field is too long; accepted are {MAX_FIELD_BYTES} bytes at most",
+                name,
             )
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise bad_request(f"{part.name}: the field is no UTF-8", part.name) from None
+        raise bad_request(f"{name}: the field is no UTF-8", name) from None
 
 
 async def _read_file(part: BodyPartReader, upload: Upload, max_file_bytes: int) -> None:

@@ -32,6 +32,8 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_ANSWER_TIMEOUT_S": "4",
             "GATEWAY_MAX_AUDIO_IN_FLIGHT_S": "5",
             "GATEWAY_PING_S": "6",
+            "GATEWAY_MAX_FILE_BYTES": "2048",
+            "GATEWAY_MODELS": "whisper-1, large",
         }
     )
     assert settings == Settings(
@@ -53,6 +55,8 @@ def test_every_setting_is_read() -> None:
         answer_timeout_s=4,
         max_audio_in_flight_s=5,
         ping_s=6,
+        max_file_bytes=2048,
+        models=("whisper-1", "large"),
     )
     assert settings.hop_samples(streams=1, is_ahead=False) == 4096
     assert settings.hop_samples(streams=99, is_ahead=True) == 4096
@@ -78,6 +82,8 @@ def test_every_setting_is_read() -> None:
         ("GATEWAY_IDLE_FLUSH_S", "nan", "a number above 0"),
         ("GATEWAY_SEND_TIMEOUT_S", "-1", "a number above 0"),
         ("GATEWAY_PING_S", "0", "a number above 0"),
+        ("GATEWAY_MAX_FILE_BYTES", "1GB", "an integer from 1024"),
+        ("GATEWAY_MODELS", "whisper-1,,", "names with commas between them"),
     ],
 )
 def test_a_bad_value_is_named_in_one_line(variable: str, value: str, accepted: str) -> None:
