@@ -30,6 +30,7 @@ demo: $(VENV)/runtime.stamp $(WEIGHTS) ## the same, but end after the proof
 
 .PHONY: test
 test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
+	@build/install_chromium.sh
 	$(BIN)/python -m pytest
 
 .PHONY: bench
