@@ -61,11 +61,14 @@ class StreamDelays:
         if not self.is_ahead:
             self._unanswered[hop] = now
 
-    def answered(self, hop: int, is_final: bool | None, now: float) -> None:
-        """Triton's answer to a hop has come; None: it tells the client nothing."""
+    def answered(self, hop: int, is_final: bool | None, now: float) -> float | None:
+        """Triton's answer to a hop has come; None: it tells the client nothing. The delay comes
+        out if it counts."""
         sent_at = self._unanswered.pop(hop, None)
-        if sent_at is not None and is_final is not None:
-            self._admission.add(is_final, now - sent_at, now)
+        if sent_at is None or is_final is None:
+            return None
+        self._admission.add(is_final, now - sent_at, now)
+        return now - sent_at
 
     def _since_last_hop(self, now: float) -> float:
         return 0.0 if self._sent_at is None else now - self._sent_at

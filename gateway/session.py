@@ -34,6 +34,7 @@ from gateway.peer import Incoming, Peer
 from gateway.protocol import SessionOptions, parse_metadata
 from gateway.relay import Relay
 from gateway.settings import Settings
+from gateway.telemetry import Telemetry
 from gateway.triton import Answer
 from gateway.tritons import Tritons
 from gateway.uplink import Uplink
@@ -60,6 +61,8 @@ class Shared:
     """How long a hop is now, of a stream that is ahead of real time or not."""
     stopping: asyncio.Event
     """Set when the server shuts down."""
+    telemetry: Telemetry
+    """Is told what happens."""
 
 
 class Session:
@@ -160,6 +163,7 @@ class Session:
             shared.hop_samples,
             int(settings.max_audio_in_flight_s * SAMPLE_RATE),
             settings.recovery_timeout_s,
+            shared.telemetry,
         )
         downlink = Downlink(uplink.in_flight, relay, options.timing_info)
         self._tasks.create_task(self._relay(uplink, downlink), name="session-relay")
@@ -235,6 +239,7 @@ class Session:
                 answer = await self._next_answer(uplink, patience)
                 for frame in downlink.frames(answer):
                     await self._peer.send(frame)
+                    self._shared.telemetry.metrics.told(frame)
                 uplink.relayed(answer)
         finally:
             patience.close()

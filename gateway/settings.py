@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.hops import hop_ms_for
+from gateway.logs import FORMATS, TEXT
 from gateway.protocol import Cadence
 from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, WHISPER_WINDOW_S, ms_to_samples
 from pipeline.options import DEFAULT_PARTIAL_INTERVAL_S, LEAST_PARTIAL_INTERVAL_S
@@ -67,6 +68,12 @@ class Settings:
     """Of a file that is sent to be transcribed as a whole. It lies on disk meanwhile."""
     models: tuple[str, ...] = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
     """Names under which clients of OpenAI's API may ask for the one model that is served."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    """Where `/metrics` is served, apart from the clients' port; None: nowhere, 0: any free one."""
+    log_format: str = TEXT
+    otlp_endpoint: str = ""
+    """Where traces are sent, by OTLP over HTTP; empty: nowhere."""
 
     @property
     def tritons(self) -> tuple[str, ...]:
@@ -140,6 +147,16 @@ def _keys(text: str) -> tuple[str, ...]:
         return ()
     _require(all(keys))
     return keys
+
+
+def _log_format(text: str) -> str:
+    _require(text in FORMATS)
+    return text
+
+
+def _url(text: str) -> str:
+    _require(not text or text.startswith(("http://", "https://")))
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -216,4 +233,8 @@ _READERS: Mapping[str, _Reader] = {
     "ping_s": _seconds(_DAY_S),
     "max_file_bytes": _integer(1024, 2**40, " (bytes)"),
     "models": _Reader(_names, "accepted are names with commas between them, one at least"),
+    "metrics_host": _Reader(_text, "accepted is a host name or an address to listen on"),
+    "metrics_port": _integer(0, 65_535),
+    "log_format": _Reader(_log_format, f"accepted is {' or '.join(FORMATS)}"),
+    "otlp_endpoint": _Reader(_url, "accepted is a URL such as http://collector:4318/v1/traces"),
 }

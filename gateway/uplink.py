@@ -21,10 +21,12 @@ from gateway.audio import PacketDecoder
 from gateway.closing import EngineUnavailable
 from gateway.hops import LONGEST_HOP_MS, HopBlocker
 from gateway.in_flight import HopsInFlight
+from gateway.logs import fields
 from gateway.protocol import SessionOptions
 from gateway.relay import Relay
 from gateway.sequence import Hop, Sequencer
 from gateway.tape import Tape
+from gateway.telemetry import Telemetry
 from gateway.triton import Answer, TritonStream
 from gateway.tritons import Tritons
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_samples, samples_to_s
@@ -60,14 +62,18 @@ class Uplink:
         hop_samples: Callable[[bool], int],
         max_samples_in_flight: int,
         recovery_timeout_s: float,
+        telemetry: Telemetry,
     ) -> None:
         """`hop_samples` is asked for each hop, and told whether the stream is ahead of time.
 
         `recovery_timeout_s`: how long the session waits for a Triton that is well.
         """
-        self.stream = tritons.open_stream(self._hear)
+        self._telemetry = telemetry
+        self._metrics = telemetry.metrics
+        self.stream = tritons.open_stream(self._hear, telemetry.tracing.metadata())
         self.sequencer = Sequencer(options.stream)
         self.in_flight = HopsInFlight(max_samples_in_flight)
+        self._metrics.owed.add(self.in_flight)
         self.ended = False
         """Whether the audio is over: no packet is taken any more."""
         self.unflushed = False
@@ -143,6 +149,7 @@ class Uplink:
     async def close(self) -> None:
         """Leave nothing behind: an open utterance is dropped undecoded, the stream is closed."""
         self._delays.close()
+        self._metrics.owed.discard(self.in_flight)
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
@@ -158,6 +165,7 @@ class Uplink:
         self._end_hop = None
         self._tape.append(pcm)
         hop = self.sequencer.audio(pcm)
+        self._metrics.audio(samples_to_s(hop.samples))
         held_up = not self.in_flight.has_room(hop)
         if await self._send(hop):
             self._delays.sent(hop.index, samples_to_s(hop.samples), held_up, time.monotonic())
@@ -189,6 +197,7 @@ class Uplink:
         except EngineUnavailable as error:
             self.lose(stream, str(error))
             return False
+        self._metrics.hop_sent()
         return True
 
     async def _hear_all_answers(self) -> None:
@@ -208,8 +217,12 @@ class Uplink:
             await self.in_flight.drained_or_hurried()
 
     def _hear(self, answer: Answer) -> None:
+        sent = self.in_flight.get(answer.hop)
+        self._telemetry.answered(answer, sent, self.stream.triton.address)
         is_final = None if answer.transcript is None else answer.transcript.get("is_final")
-        self._delays.answered(answer.hop, is_final, answer.arrived_at)
+        delay_s = self._delays.answered(answer.hop, is_final, answer.arrived_at)
+        if delay_s is not None:
+            self._metrics.answered(bool(is_final), delay_s)
         if answer.feedback is not None:
             self.sequencer.take_feedback(answer.hop, answer.feedback)
 
@@ -264,7 +277,9 @@ class Uplink:
 
     async def _recover(self, why: str) -> None:
         logger.warning("a session has lost Triton: %s", why)
-        until = self._loop.time() + self._recovery_timeout_s
+        self._telemetry.lost(why)
+        lost_at = self._loop.time()
+        until = lost_at + self._recovery_timeout_s
         was_open = self.sequencer.is_open
         is_owed = was_open or self._end_hop is not None
         try:
@@ -274,6 +289,7 @@ class Uplink:
                 if is_owed:
                     await self._replay(end=not was_open)
             self.in_flight.resume()
+            self._metrics.recovered(self._loop.time() - lost_at)
         except EngineUnavailable as error:
             self._failure = error
         finally:
@@ -290,7 +306,8 @@ class Uplink:
         broken = self.stream
         await self._discard()
         await broken.close()
-        self.stream = await self._tritons.reopen_stream(broken, self._hear, until)
+        metadata = self._telemetry.tracing.metadata()
+        self.stream = await self._tritons.reopen_stream(broken, self._hear, until, metadata)
         self._lost = False
         self._relay.interrupt(self.sequencer.next_hop)
         self._reopened.set()
@@ -298,7 +315,9 @@ class Uplink:
     async def _replay(self, end: bool) -> None:
         """Send what no final has settled. Returns early when Triton is lost again."""
         replay = self._tape.rewind()
-        logger.info("%.1f s of audio are sent again", len(replay.pcm) / SAMPLE_BYTES / SAMPLE_RATE)
+        audio_s = len(replay.pcm) / SAMPLE_BYTES / SAMPLE_RATE
+        logger.info("%.1f s of audio are sent again", audio_s, extra=fields(audio_s=audio_s))
+        self._telemetry.replayed(audio_s)
         self.sequencer.restart(replay.start, replay.resume)
         for start in range(0, len(replay.pcm), _REPLAY_HOP_BYTES):
             pcm = replay.pcm[start : start + _REPLAY_HOP_BYTES]
