@@ -7,6 +7,7 @@ constant, so that clients that insist on the key can read the answer.
 
 import math
 import zlib
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -122,7 +123,7 @@ def answer(transcript: Transcript, request: Request, duration_s: float) -> tuple
     return told.model_dump_json(exclude_none=True), JSON_TYPE
 
 
-def log_probabilities(words: list[TimedWord]) -> list[LogProbability]:
+def log_probabilities(words: Iterable[TimedWord]) -> list[LogProbability]:
     """One for each word."""
     return [
         LogProbability(
@@ -142,7 +143,7 @@ def _brief(transcript: Transcript, request: Request, duration_s: float) -> Trans
     return Transcription(
         text=transcript.text,
         languages=[Language(code=code) for code in transcript.languages],
-        logprobs=log_probabilities(list(transcript.words())) if request.form.include else None,
+        logprobs=log_probabilities(transcript.words()) if request.form.include else None,
         usage=_usage(duration_s),
     )
 

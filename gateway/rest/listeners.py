@@ -5,7 +5,7 @@ session; so does one that does not read its events.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import NoReturn
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from gateway.rest import events
 from gateway.rest.errors import ApiError, Problem
 from gateway.rest.form import Request
 from gateway.rest.formats import Language, LogProbability, answer, log_probabilities
-from gateway.rest.transcript import Transcript
+from gateway.rest.transcript import TimedWord, Transcript
 
 ANSWER_STARTED = web.RequestKey("answer-started", bool)
 """Set in a request when its answer has begun: no status can be told any more."""
@@ -45,7 +45,10 @@ class WholeListener:
 
     async def finish(self, duration_s: float) -> web.StreamResponse:
         """The answer; `duration_s` is that of the audio."""
-        body, content_type = answer(self._transcript, self._asked, duration_s)
+        # Subtitles of many hours take a second.
+        body, content_type = await asyncio.to_thread(
+            answer, self._transcript, self._asked, duration_s
+        )
         return web.Response(text=body, content_type=content_type, charset="utf-8")
 
     async def fail(self, problem: Problem) -> NoReturn:
@@ -65,7 +68,6 @@ class EventListener:
         self._asked = asked
         self._send_timeout_s = send_timeout_s
         self._transcript = Transcript(asked.form.language)
-        self._told_words = 0
         self._loop = asyncio.get_running_loop()
         self._written_at = self._loop.time()
         self._response = web.StreamResponse(
@@ -81,7 +83,7 @@ class EventListener:
         """Tell what a final adds to the text."""
         delta = self._transcript.add(final)
         if delta:
-            log_probs = self._log_probabilities(self._told_words)
+            log_probs = self._log_probabilities(self._transcript.last_words())
             await self._write(events.event(events.TextDelta(delta=delta, logprobs=log_probs)))
 
     async def is_there(self) -> bool:
@@ -96,9 +98,7 @@ class EventListener:
         done = events.TextDone(
             text=transcript.text,
             languages=[Language(code=code) for code in transcript.languages],
-            logprobs=log_probabilities(list(transcript.words()))
-            if self._asked.form.include
-            else None,
+            logprobs=self._log_probabilities(transcript.words()),
         )
         await self._write(events.event(done))
         return await self._end()
@@ -108,13 +108,9 @@ class EventListener:
         await self._write(events.failure(problem))
         return await self._end()
 
-    def _log_probabilities(self, told_words: int) -> list[LogProbability] | None:
-        """Those of the words behind the first so many, if they are asked for."""
-        if not self._asked.form.include:
-            return None
-        words = list(self._transcript.words())
-        self._told_words = len(words)
-        return log_probabilities(words[told_words:])
+    def _log_probabilities(self, words: Iterable[TimedWord]) -> list[LogProbability] | None:
+        """Those of these words, if they are asked for."""
+        return log_probabilities(words) if self._asked.form.include else None
 
     async def _write(self, text: str) -> None:
         self._written_at = self._loop.time()

@@ -6,7 +6,7 @@ Pure. It takes the finals' frames as docs/protocol.md has them and knows no form
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.messages import Frame
 from pipeline.language import AUTO, UNDETERMINED, UNSPACED_LANGUAGES
@@ -25,62 +25,75 @@ class TimedWord:
     prob: float
 
 
-@dataclass(slots=True)
 class Transcript:
-    """The finals so far. `language` is the one that was asked for, or `auto`."""
+    """The finals so far. Taking one costs the same however many there are."""
 
-    language: str = AUTO
-    finals: list[Frame] = field(default_factory=list)
+    def __init__(self, language: str = AUTO) -> None:
+        """`language` is the one that was asked for, or `auto`."""
+        self._language = language
+        self._finals: list[Frame] = []
+        self._texts: list[str] = []  # each with the separator in front of it
+        self._separator = ""
 
     def add(self, final: Frame) -> str:
         """Take a final; what it adds to the text."""
-        added = self._separator(final) + final["transcript"] if final["transcript"] else ""
-        self.finals.append(final)
+        text = final["transcript"]
+        added = self._separator + text if text else ""
+        if text:
+            self._separator = _separator_behind(final)
+        self._finals.append(final)
+        self._texts.append(added)
         return added
 
     @property
     def text(self) -> str:
         """The whole text: what `add` has told, joined."""
-        rest = Transcript(self.language)
-        return "".join(rest.add(final) for final in self.finals)
+        return "".join(self._texts)
 
     @property
     def main_language(self) -> str:
         """The code of the language of most of the speech; `und` when nothing was said."""
-        if self.language != AUTO:
-            return self.language
+        if self._language != AUTO:
+            return self._language
         seconds: Counter[str] = Counter()
-        for final in self.finals:
+        for final in self._finals:
             seconds[final["language_code"]] += final["audio_length_sec"]
         return max(seconds, key=lambda code: seconds[code], default=UNDETERMINED)
 
     @property
     def languages(self) -> list[str]:
         """The codes of all languages that were heard, the one of most speech first."""
-        heard = [final["language_code"] for final in self.finals if final["transcript"]]
+        heard = [final["language_code"] for final in self._finals if final["transcript"]]
         main = self.main_language
         return sorted({*heard} - {UNDETERMINED}, key=lambda code: (code != main, code))
 
     def segments(self) -> Iterator[tuple[Frame, float]]:
         """Every segment, and the probability of its average token."""
-        for final in self.finals:
+        for final in self._finals:
             for segment in final["segments"]:
                 yield segment, max(final["confidence"], LEAST_PROBABILITY)
 
     def words(self) -> Iterator[TimedWord]:
         """Every word. Joined, they are the text."""
-        separator = ""
-        for segment, _ in self.segments():
+        for index in range(len(self._finals)):
+            yield from self._words_of(index)
+
+    def last_words(self) -> Iterator[TimedWord]:
+        """The words of the last final. Joined, they are what it has added to the text."""
+        return self._words_of(len(self._finals) - 1)
+
+    def _words_of(self, index: int) -> Iterator[TimedWord]:
+        final, text = self._finals[index], self._texts[index]
+        separator = text[: len(text) - len(final["transcript"])]
+        for segment in final["segments"]:
             for word in timed_words(segment):
                 yield TimedWord(separator + word.text, word.start_s, word.end_s, word.prob)
                 separator = ""
-            separator = "" if segment["language_code"] in UNSPACED_LANGUAGES else " "
+            separator = _separator_behind(segment)
 
-    def _separator(self, final: Frame) -> str:
-        told = [before for before in self.finals if before["transcript"]]
-        if not told or told[-1]["language_code"] in UNSPACED_LANGUAGES:
-            return ""
-        return " "
+
+def _separator_behind(told: Frame) -> str:
+    return "" if told["language_code"] in UNSPACED_LANGUAGES else " "
 
 
 def timed_words(segment: Frame) -> list[TimedWord]:

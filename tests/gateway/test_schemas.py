@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -76,6 +76,7 @@ def test_other_frames_are_not(frame: dict[str, Any]) -> None:
 
 # Metadata: the schema and the check agree.
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NUMBERS = st.one_of(st.integers(-2, 50_000), st.floats(-1, 40), st.sampled_from([0, 1, 300.0]))
 VALUES = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=3), st.just([]), st.just({}))
 GROUPS: dict[str, list[str]] = {
@@ -125,12 +126,14 @@ def is_accepted(metadata: dict[str, Any]) -> bool:
     return True
 
 
+@UNHURRIED
 @given(METADATA)
 def test_metadata_that_is_taken_fits_the_schema(metadata: dict[str, Any]) -> None:
     if is_accepted(metadata):
         Draft202012Validator(schemas()["metadata"]).validate(metadata)
 
 
+@UNHURRIED
 @given(METADATA)
 def test_metadata_that_fits_the_schema_is_taken(metadata: dict[str, Any]) -> None:
     if Draft202012Validator(schemas()["metadata"]).is_valid(metadata):
