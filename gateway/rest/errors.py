@@ -81,9 +81,10 @@ def too_large(most_bytes: int) -> ApiError:
 def of_refusal(refusal: Refusal) -> Problem:
     """A refusal of the whole server in this shape; its headers stay."""
     kind, message = refusal.body["type"], refusal.body["error"]
-    if kind == RefusalType.UNAUTHORIZED.wire_name:
-        return Problem(refusal.status, message, code="invalid_api_key", headers=refusal.headers)
-    return Problem(refusal.status, message, SERVER_ERROR, code=kind, headers=refusal.headers)
+    code = "invalid_api_key" if kind == RefusalType.UNAUTHORIZED.wire_name else kind
+    is_ours = refusal.status >= 500
+    error_type = SERVER_ERROR if is_ours else INVALID_REQUEST
+    return Problem(refusal.status, message, error_type, code=code, headers=refusal.headers)
 
 
 def of_end(end: Close) -> Problem:
