@@ -12,7 +12,7 @@ by one block, whatever the file claims. Rules:
 """
 
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import av
 from av.audio.frame import AudioFrame
@@ -36,6 +36,9 @@ MAX_GAP_S = 3_600.0
 """Time stamps that jump by less are jitter, by more a new beginning."""
 STATES_LENGTH = frozenset({"flac", "mov", "mp4", "m4a", "matroska", "webm", "aiff", "au"})
 """Containers whose duration is stated. That of the others may be FFmpeg's estimate."""
+_PYAV = int(av.__version__.partition(".")[0])
+TOLERANT: dict[str, Any] = {"metadata_errors": "ignore"} if _PYAV < 19 else {}
+"""Titles in any encoding do no harm. PyAV 19 never minds them; before, it had to be told."""
 RIFF_HEADER_BYTES = 8
 MAX_RIFF_BYTES = 0x7FFF_0000
 """A RIFF header that says more, or 0, was written before the length was known."""
@@ -183,12 +186,9 @@ def _pcm(frame: AudioFrame) -> bytes:
 
 
 def _open(file: IO[bytes]) -> InputContainer:
-    return av.open(
-        file,
-        mode="r",
-        metadata_errors="ignore",
-        options={"format_whitelist": FORMATS, "protocol_whitelist": "none"},
-    )
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+    container: InputContainer = av.open(file, mode="r", options=options, **TOLERANT)
+    return container
 
 
 def _check_riff(file: IO[bytes], size: int) -> None:

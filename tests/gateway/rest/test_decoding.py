@@ -117,6 +117,14 @@ def test_a_wav_file_whose_length_was_not_known_when_it_began_is_heard(size: int)
     assert np.array_equal(decode(bytes(data)), sweep())
 
 
+def test_a_title_that_is_no_text_does_no_harm() -> None:
+    title = b"INFOINAM" + struct.pack("<I", 4) + b"\xff\xfe\xe9\0"
+    data = bytearray(encode("wav", sweep()))
+    data[12:12] = b"LIST" + struct.pack("<I", len(title)) + title
+    struct.pack_into("<I", data, 4, len(data) - 8)
+    assert np.array_equal(decode(bytes(data)), sweep())
+
+
 def test_a_damaged_part_is_left_out_and_later_times_stay_right() -> None:
     """The time stamps of a WebM file tell how long the damaged part was."""
     data = bytearray(encode("webm", sweep(10.0)))
