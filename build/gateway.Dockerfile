@@ -20,8 +20,10 @@ RUN chmod -R a+rX gateway pipeline
 
 # A number, so that Kubernetes' runAsNonRoot can see it too.
 USER 65532:65532
-ENV GATEWAY_HOST=0.0.0.0
-EXPOSE 8000
+ENV GATEWAY_HOST=0.0.0.0 \
+    GATEWAY_METRICS_HOST=0.0.0.0 \
+    GATEWAY_METRICS_PORT=8003
+EXPOSE 8000 8003
 # Ready, not just alive: `docker compose up --wait` returns when a stream would be served. Docker
 # restarts nothing for it.
 HEALTHCHECK --start-period=30s --interval=5s --timeout=5s --retries=3 \

@@ -65,6 +65,15 @@ class HopsInFlight:
         await self._until(lambda: self.hurries or not self._hops)
 
     @property
+    def samples(self) -> int:
+        """Audio from the oldest hop to the newest."""
+        hops = self._hops.values()
+        if not hops:
+            return 0
+        oldest, newest = next(iter(hops)), next(reversed(hops))
+        return newest.hop.end_position - oldest.hop.start_position
+
+    @property
     def is_drained(self) -> bool:
         """Whether no answer is owed."""
         return not (self._hops or self._is_interrupted)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from gateway.admission import Admission
@@ -61,7 +61,7 @@ class Shared:
     """How long a hop is now, of a stream that is ahead of real time or not."""
     stopping: asyncio.Event
     """Set when the server shuts down."""
-    telemetry: Telemetry
+    telemetry: Telemetry = field(default_factory=Telemetry)
     """Is told what happens."""
 
 

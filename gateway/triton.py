@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from gateway.closing import EngineUnavailable
 from gateway.messages import Frame
 from gateway.sequence import Hop
+from gateway.tracing import Metadata
 from pipeline.contract import (
     AUDIO,
     DISCARD_PARAMETER,
@@ -94,12 +95,17 @@ class Triton:
             return bool(error.status() == _DEADLINE_EXCEEDED)
         return False
 
-    def open_stream(self, hear: Callable[[Answer], None] = lambda _: None) -> "TritonStream":
+    def open_stream(
+        self, hear: Callable[[Answer], None] = lambda _: None, metadata: Metadata = ()
+    ) -> "TritonStream":
         """A new stream; whether Triton is there shows with its first use.
 
-        `hear` is called with each answer when it arrives, however much later it is received.
+        Args:
+            hear: is called with each answer when it arrives, however much later it is received.
+            metadata: the context of the traces that Triton's own join. Triton reads it from the
+                stream anew for each hop.
         """
-        stream = TritonStream(self._stub.ModelStreamInfer(), hear, self)
+        stream = TritonStream(self._stub.ModelStreamInfer(metadata=metadata), hear, self)
         self.streams.add(stream)
         return stream
 

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from gateway.closing import EngineUnavailable
+from gateway.gauges import TritonState
+from gateway.tracing import Metadata
 from gateway.triton import HEALTH_TIMEOUT_S, Answer, Triton, TritonStream
 
 PROBE_INTERVAL_S = 1.0
@@ -46,21 +48,34 @@ class Tritons:
             return None
         return "; ".join(reason for reason in reasons if reason is not None)
 
-    def open_stream(self, hear: Callable[[Answer], None] = lambda _: None) -> TritonStream:
+    def states(self) -> tuple[TritonState, ...]:
+        """Each of them, in the order of the setting."""
+        return tuple(
+            TritonState(triton.address, triton not in self._unwell, len(triton.streams))
+            for triton in self._tritons
+        )
+
+    def open_stream(
+        self, hear: Callable[[Answer], None] = lambda _: None, metadata: Metadata = ()
+    ) -> TritonStream:
         """A new stream on the Triton with the fewest; whether it is there shows with its first use.
 
         `hear` is called with each answer when it arrives, however much later it is received.
         """
-        return self._choose().open_stream(hear)
+        return self._choose().open_stream(hear, metadata)
 
     async def reopen_stream(
-        self, broken: TritonStream, hear: Callable[[Answer], None], until: float
+        self,
+        broken: TritonStream,
+        hear: Callable[[Answer], None],
+        until: float,
+        metadata: Metadata = (),
     ) -> TritonStream:
         """A stream in place of one that has broken, as soon as a Triton is well.
 
         Args:
             broken: its Triton is asked anew before it is trusted again.
-            hear: see `open_stream`.
+            hear: see `open_stream`, as for `metadata`.
             until: of the loop's clock: how long to wait.
 
         Raises:
@@ -74,7 +89,7 @@ class Tritons:
                     await self._changed.wait()
         except TimeoutError:
             raise EngineUnavailable("; ".join(self._unwell.values())) from None
-        return self._choose(broken.triton).open_stream(hear)
+        return self._choose(broken.triton).open_stream(hear, metadata)
 
     def _choose(self, but: Triton | None = None) -> Triton:
         """The one with the fewest streams; `but` only if no other is well."""

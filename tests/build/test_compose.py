@@ -25,7 +25,12 @@ BALANCED = ("-f", "docker-compose.yml", "-f", "build/compose.balanced.yml")
 EVERY_PROFILE = ("--profile", "gpu", "--profile", "cpu", "--profile", "build")
 GPU_SERVICES = {"engine-check", "triton", "build-engine"}
 ONE_SHOT = {"engine-check", "self-check", "build-engine"}
-GIVEN_BY_THE_IMAGE = {"GATEWAY_HOST", "GATEWAY_PORT"}
+GIVEN_BY_THE_IMAGE = {
+    "GATEWAY_HOST",
+    "GATEWAY_PORT",
+    "GATEWAY_METRICS_HOST",
+    "GATEWAY_METRICS_PORT",
+}
 
 Service = dict[str, Any]
 
