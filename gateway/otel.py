@@ -49,7 +49,10 @@ class OpenTelemetry:
             yield
 
     def metadata(self) -> Metadata:
-        """See `Tracing`."""
+        """See `Tracing`. Nothing for a session that is not sampled: Triton traces every hop of a
+        stream that has a context, whatever it says of sampling."""
+        if not trace.get_current_span().get_span_context().trace_flags.sampled:
+            return ()
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         return tuple(carrier.items())
