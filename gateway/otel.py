@@ -9,6 +9,7 @@ reached are dropped.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Thread
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -79,7 +80,10 @@ class OpenTelemetry:
 
     def close(self) -> None:
         """See `Tracing`."""
-        self._provider.force_flush(int(FLUSH_TIMEOUT_S * 1000))
+        # It takes a limit and does not keep to it: it goes on until the exporter has given up.
+        flush = Thread(target=self._provider.force_flush, name="traces-flush", daemon=True)
+        flush.start()
+        flush.join(FLUSH_TIMEOUT_S)
 
 
 def _nanoseconds(seconds: float) -> int:

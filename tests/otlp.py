@@ -68,7 +68,7 @@ def collector() -> Iterator[Collector]:
             """Nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         taken.endpoint = f"http://127.0.0.1:{server.server_port}/v1/traces"
         try:
@@ -82,9 +82,11 @@ def _of_json(document: dict[str, Any]) -> Iterator[Span]:
     for of_resource in document["resourceSpans"]:
         for of_scope in of_resource["scopeSpans"]:
             for span in of_scope["spans"]:
-                ids = {key: span.pop(key, "") for key in ("traceId", "spanId", "parentSpanId")}
+                trace, span_id, parent = (
+                    span.pop(key, "") for key in ("traceId", "spanId", "parentSpanId")
+                )
                 message = json_format.ParseDict(span, trace_pb2.Span(), ignore_unknown_fields=True)
-                yield _span(message, *ids.values(), of_resource.get("resource", {}))
+                yield _span(message, trace, span_id, parent, of_resource.get("resource", {}))
 
 
 def _of_request(request: ExportTraceServiceRequest) -> Iterator[Span]:
