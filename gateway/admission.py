@@ -1,4 +1,5 @@
-"""Whether one more stream would be served well: how late the engine has been of late.
+"""Whether one more stream would be served well: how late the engine has been of late, and how many
+streams it would be late with.
 
 Pure: it knows no clock, no socket and no Triton; times are passed in, in seconds of any monotonic
 clock. Live streams are never touched: under load the pipeline makes their partials rarer by itself,
@@ -17,10 +18,15 @@ and the engine takes finals first. What cannot be stretched is refused at the do
    audio that it has sent less the time since its first hop. While a stream that is ahead is held
    up for want of room (`gateway.in_flight`), its lead stays as it is: the pace is the server's.
    What it sends late, having been held up by a late engine, is real time as before.
+5. A stream is *live* while audio comes, and for a moment after it was let in. It is *settled* when
+   audio has come for `SETTLING_S`: from then on its cost shows in the delays. Others may be open
+   for hours and cost nothing. How many may be live is `gateway.capacity`'s estimate.
 """
 
 from collections import deque
 from collections.abc import Iterable
+
+from gateway.capacity import Capacity
 
 RECENT_S = 10.0
 """Long enough for three finals of a stream, short enough to notice that others have left."""
@@ -30,6 +36,8 @@ PARTIALS_SHARE = 0.5
 FINALS_SHARE = 0.9
 REAL_TIME_LEAD_S = 1.0
 """Packets of a second are real time."""
+SETTLING_S = 5.0
+"""By then a stream has had partials and most likely a final, and half of what counts is newer."""
 MAX_LAG_S = 30.0
 """A stream may catch up with what it could not send for so long, and be real time. More is not
 kept: a client that pauses has saved nothing up for a file."""
@@ -41,18 +49,21 @@ is forgotten, a second of it in twenty."""
 class StreamDelays:
     """One stream's hops under way. Made by `Admission.open`."""
 
-    def __init__(self, admission: "Admission", partials: bool) -> None:
+    def __init__(self, admission: "Admission", now: float) -> None:
         self._admission = admission
         self._unanswered: dict[int, float] = {}
         self._lead_s = 0.0
         self._sent_at: float | None = None
-        self.partials = partials
+        self._began_at = now
+        self.partials = False
         """Whether the client asked for partials."""
         self.is_ahead = False
         """Whether the newest hop came faster than real time."""
 
     def sent(self, hop: int, audio_s: float, held_up: bool, now: float) -> None:
         """A hop with so much audio goes to Triton. `held_up`: there was no room for it at first."""
+        if self._sent_at is None or not self.is_live(now):
+            self._began_at = now
         if not (held_up and self.is_ahead):
             lead_s = max(self._lead_s - FORGETTING * self._since_last_hop(now), -MAX_LAG_S)
             self.is_ahead = lead_s > REAL_TIME_LEAD_S
@@ -69,6 +80,17 @@ class StreamDelays:
             return None
         self._admission.add(is_final, now - sent_at, now)
         return now - sent_at
+
+    def is_live(self, now: float) -> bool:
+        """Whether it counts among the streams that the engine has to serve."""
+        if self._sent_at is None:
+            return now - self._began_at < SETTLING_S
+        return now - self._sent_at < RECENT_S
+
+    def is_settled(self, now: float) -> bool:
+        """Whether its cost shows in the delays."""
+        is_heard = self._sent_at is not None and self.is_live(now)
+        return is_heard and now - self._began_at >= SETTLING_S
 
     def _since_last_hop(self, now: float) -> float:
         return 0.0 if self._sent_at is None else now - self._sent_at
@@ -89,16 +111,20 @@ class StreamDelays:
 class Admission:
     """The delays of all streams of the process."""
 
-    def __init__(self, max_partial_delay_s: float, max_final_delay_s: float) -> None:
+    def __init__(
+        self, max_partial_delay_s: float, max_final_delay_s: float, burst_streams: int
+    ) -> None:
+        """`burst_streams` may begin at once before anything is known of the engine."""
         self._max_partial_delay_s = max_partial_delay_s
         self._max_final_delay_s = max_final_delay_s
+        self._capacity = Capacity(burst_streams)
         self._partials: deque[tuple[float, float]] = deque()
         self._finals: deque[tuple[float, float]] = deque()
         self._streams: set[StreamDelays] = set()
 
-    def open(self, partials: bool) -> StreamDelays:
-        """The delays of a stream that has begun. Close it at the stream's end."""
-        stream = StreamDelays(self, partials)
+    def open(self, now: float) -> StreamDelays:
+        """The delays of a stream that is let in. Close it at the stream's end."""
+        stream = StreamDelays(self, now)
         self._streams.add(stream)
         return stream
 
@@ -114,17 +140,49 @@ class Admission:
 
     def partial_delay_s(self, now: float) -> float | None:
         """The median delay of partials, None without any."""
-        return _quantile(self._delays(False, now), PARTIALS_SHARE)
+        delays = self._delays(False, now)
+        return _quantile(delays, PARTIALS_SHARE) if delays else None
 
     def final_delay_s(self, now: float) -> float | None:
         """The 90th percentile of the delays of finals, None without any."""
-        return _quantile(self._delays(True, now), FINALS_SHARE)
+        delays = self._delays(True, now)
+        return _quantile(delays, FINALS_SHARE) if delays else None
 
     def is_overloaded(self, now: float) -> bool:
         """Whether the engine is so late that another stream would only make it later."""
-        return _is_late(
-            self._delays(False, now), PARTIALS_SHARE, self._max_partial_delay_s
-        ) or _is_late(self._delays(True, now), FINALS_SHARE, self._max_final_delay_s)
+        share = self._share(now)
+        return share is not None and share > 1
+
+    def free_streams(self, now: float) -> int:
+        """How many more live streams would be served in time, by the estimate."""
+        settled = sum(stream.is_settled(now) for stream in self._streams)
+        share = self._share(now)
+        self._capacity.learn(settled, share)
+        if share is not None and share > 1:
+            return 0
+        live = sum(stream.is_live(now) for stream in self._streams)
+        return max(0, self._capacity.streams(settled, share) - live)
+
+    def why_full(self, now: float) -> str | None:
+        """Why one more stream would not be served in time, None if it would be; for clients."""
+        if self.is_overloaded(now):
+            return "the server is overloaded: words come late"
+        if not self.free_streams(now):
+            return "the server is nearly full: new streams are let in a few at a time"
+        return None
+
+    def _share(self, now: float) -> float | None:
+        """The share of the allowed delay that words have, of finals or partials, whichever is
+        more; None while too few have come."""
+        shares = [
+            _quantile(delays, share) / limit_s
+            for delays, share, limit_s in (
+                (self._delays(False, now), PARTIALS_SHARE, self._max_partial_delay_s),
+                (self._delays(True, now), FINALS_SHARE, self._max_final_delay_s),
+            )
+            if len(delays) >= ENOUGH
+        ]
+        return max(shares, default=None)
 
     def _delays(self, finals: bool, now: float) -> list[float]:
         samples = self._finals if finals else self._partials
@@ -144,11 +202,6 @@ def _drop_old(samples: deque[tuple[float, float]], now: float) -> None:
         samples.popleft()
 
 
-def _is_late(delays: list[float], share: float, limit_s: float) -> bool:
-    delay_s = _quantile(delays, share)
-    return delay_s is not None and len(delays) >= ENOUGH and delay_s > limit_s
-
-
-def _quantile(values: list[float], share: float) -> float | None:
+def _quantile(values: list[float], share: float) -> float:
     """The lower one where it falls between two: a single late one of a few is no percentile."""
-    return sorted(values)[int(share * (len(values) - 1))] if values else None
+    return sorted(values)[int(share * (len(values) - 1))]

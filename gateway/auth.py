@@ -1,4 +1,4 @@
-"""Whether an upgrade request carries one of the configured keys. Knows no HTTP library.
+"""Which of the configured keys an upgrade request carries. Knows no HTTP library.
 
 Programs send the header Authorization. A browser cannot set headers on a websocket, but it can
 offer subprotocols, so a key may stand among those. The server answers with a subprotocol that is
@@ -8,7 +8,7 @@ no key: one of `ANSWERED`, which the client offers beside it.
 import base64
 import binascii
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 SCHEMES = ("api-key", "bearer", "token")
 """The last is what clients of Deepgram's API send."""
@@ -27,10 +27,10 @@ WHY_REFUSED = (
 )
 
 
-def is_authorized(
-    authorization: str | None, keys: tuple[str, ...], subprotocols: str | None = None
-) -> bool:
-    """Whether these headers open the door; without keys it is open to everybody.
+def shown_key(
+    authorization: str | None, keys: Sequence[str], subprotocols: str | None = None
+) -> str | None:
+    """Which of the keys these headers carry; None for none of them.
 
     Every key is compared, in constant time, so the time taken tells nothing of a key.
 
@@ -39,10 +39,9 @@ def is_authorized(
         keys: those that are accepted.
         subprotocols: the header Sec-WebSocket-Protocol.
     """
-    if not keys:
-        return True
     offered = [*_in_authorization(authorization or ""), *_in_subprotocols(subprotocols or "")]
-    return any([_same(candidate, key) for candidate in offered for key in keys])  # noqa: C419
+    found = [key for candidate in offered for key in keys if _same(candidate, key)]
+    return found[0] if found else None
 
 
 def _in_authorization(header: str) -> Iterator[bytes]:

@@ -18,9 +18,11 @@ class RefusalType(Enum):
     """The types, and their HTTP statuses."""
 
     UNAUTHORIZED = "unauthorized", 401
+    FORBIDDEN_ORIGIN = "forbidden_origin", 403
     NOT_FOUND = "not_found", 404
     UPGRADE_REQUIRED = "upgrade_required", 426
     TOO_MANY_STREAMS = "too_many_streams", 503
+    TOO_MANY_STREAMS_OF_KEY = "too_many_streams_of_key", 503
     OVERLOADED = "overloaded", 503
     STOPPING = "stopping", 503
 

@@ -7,22 +7,22 @@ refused, never audio, text or keys.
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
 
 from aiohttp import web
 
 from gateway import listening
 from gateway.admission import Admission
-from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
 from gateway.dialects.dialect import Dialect, Entrance, RefusedUpgrade, Upgrade
 from gateway.dialects.entrances import entrances
 from gateway.dialects.peer import TranslatedPeer
 from gateway.dialects.twilio.calls import Calls
+from gateway.door import STOPPING, Door, Place
+from gateway.keys import Key, Keys
 from gateway.messages import cut
 from gateway.page import serve as page
 from gateway.peer import Peer
@@ -58,16 +58,25 @@ class Gateway:
     """The sessions of one process."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises KeysError when the file of keys cannot be used."""
         self._settings = settings
         self.shared: Shared
         """What a session takes; there while the application runs."""
-        self._admission = Admission(settings.max_partial_delay_s, settings.max_final_delay_s)
-        self._stopping = asyncio.Event()
+        self._admission = Admission(
+            settings.max_partial_delay_s, settings.max_final_delay_s, settings.burst_streams
+        )
+        keys = Keys(settings.api_keys, settings.api_keys_file)
+        self.door = Door(settings, keys, self._admission)
+        self.door.on_left = self._note_left
+        self._draining, self._stopping = asyncio.Event(), asyncio.Event()
         self._all_left = asyncio.Event()
         self._over = asyncio.Event()
         self._calls = Calls()
-        self.sessions: set[str] = set()
+
+    @property
+    def sessions(self) -> Collection[str]:
         """Ids of the live sessions."""
+        return self.door.places.keys()
 
     def routes(self) -> list[web.RouteDef]:
         """Everything that is served."""
@@ -91,52 +100,73 @@ class Gateway:
         """Hold the connection to Triton while the application runs."""
         settings = self._settings
         tritons = Tritons(settings.tritons, settings.hang_timeout_s)
-        self.shared = Shared(settings, tritons, self._admission, self._hop_samples, self._stopping)
+        self.shared = Shared(
+            settings, tritons, self._admission, self._hop_samples, self._draining, self._stopping
+        )
         yield
         await tritons.close()
 
+    async def drain(self, grace_s: float) -> None:
+        """Let nobody in any more, have the sessions that are idle end, and wait for the others for
+        so long at most. `stop` ends what is left."""
+        self.door.is_closed = True
+        self._draining.set()
+        await self._wait_until_all_have_left(grace_s)
+
     async def stop(self, _: web.Application | None = None) -> None:
         """Have every session send its open utterance's final and end, and wait for them."""
+        self.door.is_closed = True
+        self._draining.set()
         self._stopping.set()
-        if self.sessions:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await self._all_left.wait()
+        await self._wait_until_all_have_left(STOP_TIMEOUT_S)
         self._over.set()
 
+    async def _wait_until_all_have_left(self, timeout_s: float) -> None:
+        if self.sessions:
+            self._all_left.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._all_left.wait()
+
+    def _note_left(self) -> None:
+        if not self.sessions:
+            self._all_left.set()
+
     async def report_health(self, _: web.Request) -> web.Response:
-        """`/healthz`: the process is alive, and how late the engine is."""
+        """`/healthz`: the process is alive, how full it is, and how late the engine is."""
         now = time.monotonic()
         delays = {
             "partial_delay_s": self._admission.partial_delay_s(now),
             "final_delay_s": self._admission.final_delay_s(now),
         }
         rounded = {name: None if s is None else round(s, 3) for name, s in delays.items()}
-        return web.json_response({"status": "ok", "streams": len(self.sessions), **rounded})
+        streams = {"streams": len(self.sessions), "free_streams": self.door.free_streams()}
+        return web.json_response({"status": "ok", **streams, **rounded})
 
     async def report_readiness(self, _: web.Request) -> web.Response:
         """`/readyz`: a stream would be served."""
-        reason = await self.shared.tritons.why_not_ready()
+        closed = STOPPING if self.door.is_closed else None
+        reason = closed or await self.shared.tritons.why_not_ready()
         if reason is None:
             return web.json_response({"ready": True})
         return web.json_response({"ready": False, "reason": reason}, status=503)
 
     async def serve_websocket(self, request: web.Request) -> web.StreamResponse:
         """Upgrade and serve one session, or say in JSON why not."""
-        refusal = self.refusal(request.headers)
-        if refusal is not None:
-            return _refused(request, refusal)
-        return await self._upgrade(request, Socket(self._settings.max_message_bytes))
+        answer = self.door.ask(request.headers)
+        if isinstance(answer, Refusal):
+            return _refused(request, answer)
+        return await self._upgrade(request, answer, Socket(self._settings.max_message_bytes))
 
     async def serve_dialect(self, entrance: Entrance, request: web.Request) -> web.StreamResponse:
         """The same for a client of another protocol, in its own terms."""
         upgrade = Upgrade(
             request.path_qs, tuple(request.query.items()), request.headers, time.time()
         )
-        key_shown = entrance.shows_key(upgrade, self._settings.api_keys)
-        refusal = self.refusal(request.headers, key_shown=key_shown)
-        if refusal is not None:
-            return _refused(request, refusal, entrance.refuse)
+        shown = entrance.shown_key(upgrade, self.door.keys.secrets)
+        answer = self.door.ask(request.headers, shown)
+        if isinstance(answer, Refusal):
+            return _refused(request, answer, entrance.refuse)
         try:
             dialect = entrance.begin(upgrade)
         except RefusedUpgrade as refused:
@@ -144,13 +174,13 @@ class Gateway:
             return _response(refused.refusal)
         socket = Socket(self._settings.max_message_bytes, dialect.farewell)
         socket.headers.update(dialect.response_headers)
-        return await self._upgrade(request, socket, entrance.refuse, dialect)
+        return await self._upgrade(request, answer, socket, entrance.refuse, dialect)
 
     async def serve_listener(self, request: web.Request) -> web.StreamResponse:
         """Upgrade, and tell what is said in a call."""
-        refusal = self._key_refusal(request.headers)
-        if refusal is not None:
-            return _refused(request, refusal)
+        answer = self.door.identify(request.headers)
+        if isinstance(answer, Refusal):
+            return _refused(request, answer)
         socket = Socket(self._settings.max_message_bytes)
         if not socket.can_prepare(request).ok:
             return _refused(request, _no_upgrade())
@@ -162,6 +192,7 @@ class Gateway:
     async def _upgrade(
         self,
         request: web.Request,
+        key: Key,
         socket: Socket,
         shape: Shape = _as_it_is,
         dialect: Dialect | None = None,
@@ -170,53 +201,17 @@ class Gateway:
             # The last reason, so a plain request learns the others: a browser tells its page
             # nothing of a refused upgrade.
             return _refused(request, _no_upgrade(), shape)
-        with self.place() as session_id:
+        with self.door.place(key) as place:
             await socket.prepare(request)
             connection = self._connection(socket, request)
             peer = TranslatedPeer(connection, dialect) if dialect else connection
-            await self.serve(peer, session_id, request.remote)
+            await self.serve(peer, place, request.remote)
         return socket
 
-    def refusal(self, headers: Mapping[str, str], *, key_shown: bool = False) -> Refusal | None:
-        """Why a request with these headers gets no session now. `key_shown`: it has shown a key
-        in another way already."""
-        refusal = None if key_shown else self._key_refusal(headers)
-        if refusal is not None:
-            return refusal
-        if self._stopping.is_set():
-            return refuse(RefusalType.STOPPING, "this server is stopping")
-        most = self._settings.max_streams
-        if len(self.sessions) >= most:
-            return refuse(RefusalType.TOO_MANY_STREAMS, f"all {most} streams are taken")
-        if self._admission.is_overloaded(time.monotonic()):
-            return refuse(RefusalType.OVERLOADED, "the server is overloaded: words come late")
-        return None
-
-    def _key_refusal(self, headers: Mapping[str, str]) -> Refusal | None:
-        authorization = headers.get("Authorization")
-        subprotocols = headers.get("Sec-WebSocket-Protocol")
-        if is_authorized(authorization, self._settings.api_keys, subprotocols):
-            return None
-        problem = f"the API key is missing or unknown; {WHY_REFUSED}"
-        return refuse(RefusalType.UNAUTHORIZED, problem)
-
-    @contextlib.contextmanager
-    def place(self) -> Iterator[str]:
-        """One of the sessions' places, and the id of who has it. Ask for a `refusal` before, with
-        no await between the two."""
-        session_id = secrets.token_hex(4)
-        self.sessions.add(session_id)
-        try:
-            yield session_id
-        finally:
-            self.sessions.discard(session_id)
-            if not self.sessions and self._stopping.is_set():
-                self._all_left.set()
-
-    async def serve(self, peer: Peer, session_id: str, remote: str | None) -> Close:
+    async def serve(self, peer: Peer, place: Place, remote: str | None) -> Close:
         """A whole session, for whoever has the place; how it ended comes back."""
-        session = Session(peer, self.shared)
-        logger.info("session %s starts: %s", session_id, remote)
+        session = Session(peer, self.shared, place.delays)
+        logger.info("session %s starts: %s with %s", place.id, remote, place.key.name)
         started_at = time.monotonic()
         end: Close | None = None
         try:
@@ -225,7 +220,7 @@ class Gateway:
         finally:
             logger.info(
                 "session %s ends: code %s, %.1f s of audio in %.1f s",
-                session_id,
+                place.id,
                 "none" if end is None else int(end.code),
                 session.audio_s,
                 time.monotonic() - started_at,

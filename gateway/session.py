@@ -8,11 +8,12 @@ and its exception says how the session ends. No audio is looked at here and no o
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from gateway.admission import Admission
+from gateway.admission import Admission, StreamDelays
 from gateway.closing import ClientGone, Close, CloseCode, EngineUnavailable
 from gateway.downlink import Downlink
 from gateway.legacy import MetadataError
@@ -42,6 +43,11 @@ from pipeline.audio import SAMPLE_RATE, samples_to_s
 
 FINISH_GRACE_S = 0.1
 """Between `finished` and the close, for clients that close themselves."""
+QUIET_S = 1.0
+"""A client from which no audio has come for so long is idle. Who pauses in speech is not: a
+microphone sends silence too."""
+LOOK_S = 0.1
+"""How often to look whether it is, while the server drains."""
 STOP_TIMEOUT_S = 2.0
 """How long the open utterance's final may take when the server is told to stop."""
 ENGINE_UNAVAILABLE = "the speech engine is unavailable; try again later"
@@ -59,8 +65,10 @@ class Shared:
     """Is told how late the answers come."""
     hop_samples: Callable[[bool], int]
     """How long a hop is now, of a stream that is ahead of real time or not."""
+    draining: asyncio.Event
+    """Set when the server takes no new sessions any more: idle ones end."""
     stopping: asyncio.Event
-    """Set when the server shuts down."""
+    """Set when the server shuts down: all end."""
     telemetry: Telemetry = field(default_factory=Telemetry)
     """Is told what happens."""
 
@@ -68,8 +76,10 @@ class Shared:
 class Session:
     """Serves one peer."""
 
-    def __init__(self, peer: Peer, shared: Shared) -> None:
+    def __init__(self, peer: Peer, shared: Shared, delays: StreamDelays | None = None) -> None:
+        """`delays`: of a stream that has been let in; None opens them."""
         self._peer = peer
+        self._delays = delays or shared.admission.open(time.monotonic())
         self._shared = shared
         self._settings = shared.settings
         self._stopping = shared.stopping
@@ -105,13 +115,16 @@ class Session:
         raise AssertionError("a session's tasks end by raising")
 
     async def _leave(self) -> None:
+        self._delays.close()
         if self._uplink is not None:
             await self._uplink.close()
 
     # Reading the peer.
 
     async def _converse(self) -> NoReturn:
-        uplink = self._open(await self._receive_metadata())
+        options = await self._receive_metadata()
+        self._check_load()
+        uplink = self._open(options)
         while True:
             message = await self._peer.receive(self._silent_at(uplink))
             if message is None:
@@ -153,12 +166,21 @@ class Session:
         except MetadataError as error:
             raise Close(CloseCode.REFUSED, f"metadata: {error}") from None
 
+    def _check_load(self) -> None:
+        """A client that has long been let in and only now begins is asked about once more."""
+        now = time.monotonic()
+        if not self._delays.is_live(now):
+            problem = self._shared.admission.why_full(now)
+            if problem is not None:
+                raise Close(CloseCode.OVERLOADED, f"{problem}; try again later")
+
     def _open(self, options: SessionOptions) -> Uplink:
         shared, settings, relay = self._shared, self._settings, Relay()
+        self._delays.partials = options.stream.partials
         self._uplink = uplink = Uplink(
             shared.tritons,
             options,
-            shared.admission.open(options.stream.partials),
+            self._delays,
             relay,
             shared.hop_samples,
             int(settings.max_audio_in_flight_s * SAMPLE_RATE),
@@ -223,7 +245,11 @@ class Session:
         raise Close(CloseCode.NORMAL)
 
     async def _stop_when_told(self) -> NoReturn:
-        await self._stopping.wait()
+        await self._shared.draining.wait()
+        while not (self._stopping.is_set() or self._is_idle):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._stopping.wait()
         if self._uplink is not None:
             self._uplink.hurry()
             with contextlib.suppress(TimeoutError):
@@ -231,6 +257,15 @@ class Session:
                     await self._uplink.end()
                     await self._uplink.in_flight.drained()
         raise Close(CloseCode.RESTART)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nobody speaks, so that now is the moment to end for a server that drains."""
+        uplink = self._uplink
+        if uplink is None:
+            return True
+        is_quiet = self._loop.time() - self._audio_at >= QUIET_S
+        return is_quiet and not uplink.ended and uplink.in_flight.is_drained
 
     async def _relay(self, uplink: Uplink, downlink: Downlink) -> NoReturn:
         patience = Patience()

@@ -4,12 +4,15 @@ Nothing else in the gateway reads the environment. A bad value is a `SettingsErr
 one line: the variable, the value, and what is accepted.
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.hops import hop_ms_for
 from gateway.logs import FORMATS, TEXT
+from gateway.origins import ANY, is_origin
 from gateway.protocol import Cadence
 from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, WHISPER_WINDOW_S, ms_to_samples
 from pipeline.options import DEFAULT_PARTIAL_INTERVAL_S, LEAST_PARTIAL_INTERVAL_S
@@ -31,18 +34,35 @@ class Settings:
     """0 takes any free port; the log says which."""
     triton: str = "127.0.0.1:8001"
     """The gRPC addresses of all Tritons, separated by commas."""
+    published_host: str | None = None
+    """The address at which others reach the server, where that is not `host`: a container's port
+    is published at one."""
     api_keys: tuple[str, ...] = field(default=(), repr=False)
-    """Keys that clients may use; empty lets everybody in."""
+    """Keys that clients may use; without any, in a file neither, everybody is let in."""
+    api_keys_file: Path | None = None
+    """A file with more keys, see `gateway.keys`. It is read again on SIGHUP."""
+    allow_anonymous: bool = False
+    """Whether a server without keys may be reached from other machines."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of pages that may connect, beside this server's own; see `gateway.origins`."""
+    tls_certificate: Path | None = None
+    """PEM file with the certificate and its chain; with it the server speaks TLS alone."""
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key, without a passphrase."""
     partial_interval_s: float = DEFAULT_PARTIAL_INTERVAL_S
     """Between partials of clients that do not say."""
     min_partial_interval_s: float = LEAST_PARTIAL_INTERVAL_S
     """Between partials of clients that ask for less."""
     max_streams: int = 64
     """Sessions at a time; more are refused before the upgrade."""
+    burst_streams: int = 16
+    """Sessions that may begin at once before it has shown how well they are served."""
     max_partial_delay_s: float = 2
     """No new session while partials come later than this."""
     max_final_delay_s: float = 2
     """No new session while finals come later than this."""
+    drain_s: float = 5
+    """After SIGTERM: how long sessions may go on. No new ones begin meanwhile."""
     hop_ms: int | None = None
     """Audio of one Triton request: fewer requests against less delay. None: by the load."""
     max_message_bytes: int = 8 * 2**20
@@ -101,7 +121,25 @@ class Settings:
             for name, reader in _READERS.items()
             if PREFIX + name.upper() in environment
         }
-        return cls(**values)
+        settings = cls(**values)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Whether the settings go together.
+
+        Raises:
+            SettingsError: they do not.
+        """
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingsError("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY need each other")
+        host = self.published_host or self.host
+        has_keys = bool(self.api_keys) or self.api_keys_file is not None
+        if not (has_keys or self.allow_anonymous or _is_loopback(host)):
+            raise SettingsError(
+                f"others can reach {host}, and there are no keys: set GATEWAY_API_KEYS or "
+                "GATEWAY_API_KEYS_FILE, or GATEWAY_ALLOW_ANONYMOUS=true to serve everybody"
+            )
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
@@ -127,6 +165,28 @@ def _read(variable: str, text: str, reader: _Reader) -> Any:
 def _require(condition: bool) -> None:
     if not condition:
         raise ValueError
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _boolean(text: str) -> bool:
+    _require(text in ("true", "false"))
+    return text == "true"
+
+
+def _file(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().lower().rstrip("/") for origin in text.split(",") if text)
+    _require(all(origin == ANY or is_origin(origin) for origin in origins))
+    return origins
 
 
 def _text(text: str) -> str:
@@ -174,13 +234,14 @@ def _integer(least: int, most: int, unit: str = "") -> _Reader:
     return _Reader(parse, f"accepted is an integer from {least} to {most}{unit}")
 
 
-def _seconds(most: float) -> _Reader:
+def _seconds(most: float, may_be_0: bool = False) -> _Reader:
     def parse(text: str) -> float:
         value = float(text)
-        _require(0 < value <= most)  # false for nan
+        _require(0 < value <= most or (may_be_0 and value == 0))  # false for nan
         return value
 
-    return _Reader(parse, f"accepted is a number above 0 and up to {most:g} (seconds)")
+    least = "from 0" if may_be_0 else "above 0 and"
+    return _Reader(parse, f"accepted is a number {least} up to {most:g} (seconds)")
 
 
 def _read_interval(text: str) -> float:
@@ -207,16 +268,26 @@ def _hop_ms(text: str) -> int | None:
 
 _READERS: Mapping[str, _Reader] = {
     "host": _Reader(_text, "accepted is a host name or an address to listen on"),
+    "published_host": _Reader(_text, "accepted is a host name or an address"),
     "port": _integer(0, 65_535),
     "triton": _Reader(
         _addresses, "accepted is HOST:PORT of a Triton's gRPC endpoint, or several with commas"
     ),
     "api_keys": _Reader(_keys, "accepted are keys with commas between them; empty for no keys"),
+    "api_keys_file": _Reader(_file, "accepted is the path of a file"),
+    "allow_anonymous": _Reader(_boolean, "accepted is true or false"),
+    "allowed_origins": _Reader(
+        _origins, "accepted are origins such as https://captions.example with commas, or *"
+    ),
+    "tls_certificate": _Reader(_file, "accepted is the path of a PEM file"),
+    "tls_key": _Reader(_file, "accepted is the path of a PEM file"),
     "partial_interval_s": _interval,
     "min_partial_interval_s": _interval,
     "max_streams": _integer(1, 100_000),
+    "burst_streams": _integer(1, 100_000),
     "max_partial_delay_s": _seconds(_DAY_S),
     "max_final_delay_s": _seconds(_DAY_S),
+    "drain_s": _seconds(_DAY_S, may_be_0=True),
     "hop_ms": _Reader(
         _hop_ms,
         f"accepted is {AUTO} or a multiple of {VAD_FRAME_MS} from {VAD_FRAME_MS} to {_MAX_HOP_MS}",

@@ -193,8 +193,8 @@ class UpgradeRefusal(_Message):
     error: str
     """For people."""
     type: str
-    """For programs: `unauthorized`, `not_found`, `upgrade_required`, `too_many_streams`,
-    `overloaded` or `stopping`."""
+    """For programs: `unauthorized`, `forbidden_origin`, `not_found`, `upgrade_required`,
+    `too_many_streams`, `too_many_streams_of_key`, `overloaded` or `stopping`."""
     retry_after_s: int | None = None
     """With status 503: when to come again."""
     body: RefusalReason

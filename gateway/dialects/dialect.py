@@ -4,7 +4,7 @@ Pure. An `Entrance` is asked once for each upgrade request, and gives a new `Dia
 as long as the session. Its calls are made one at a time, in the order in which things were said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -89,9 +89,9 @@ class Entrance(Protocol):
 
     paths: tuple[str, ...]
 
-    def shows_key(self, upgrade: Upgrade, keys: tuple[str, ...]) -> bool:
-        """Whether the request shows one of these keys in a way that is only this protocol's."""
-        return False
+    def shown_key(self, upgrade: Upgrade, keys: Sequence[str]) -> str | None:
+        """Which of these keys the request shows in a way that is only this protocol's."""
+        return None
 
     def begin(self, upgrade: Upgrade) -> Dialect:
         """A client who has been let in.

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from pydantic import BaseModel
 
-from gateway.auth import WHY_REFUSED, is_authorized
 from gateway.closing import Close
 from gateway.messages import cut
-from gateway.refusal import RefusalType, refuse
+from gateway.refusal import Refusal
 from gateway.rest.errors import SERVER_ERROR, ApiError, Problem, of_refusal
 from gateway.rest.form import unknown_model
 from gateway.rest.listeners import ANSWER_STARTED
@@ -85,10 +84,9 @@ class Api:
         raise ApiError(Problem(404, message, code="unknown_url"))
 
     def _check_key(self, request: web.Request) -> None:
-        keys = self._gateway.shared.settings.api_keys
-        if not is_authorized(request.headers.get("Authorization"), keys):
-            message = f"the API key is missing or unknown; {WHY_REFUSED}"
-            raise ApiError(of_refusal(refuse(RefusalType.UNAUTHORIZED, message)))
+        answer = self._gateway.door.identify(request.headers)
+        if isinstance(answer, Refusal):
+            raise ApiError(of_refusal(answer))
 
 
 def _telling_errors(handler: Handler) -> Handler:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from gateway.closing import Close
+from gateway.door import Place
+from gateway.refusal import Refusal
 from gateway.rest.decoding import AudioFile, UndecodableError
 from gateway.rest.errors import ApiError, Problem, bad_request, of_end, of_refusal
 from gateway.rest.form import Request, parse_form
@@ -27,16 +29,16 @@ async def transcribe(gateway: "Gateway", request: web.Request) -> web.StreamResp
     Raises:
         ApiError: there is none; it says why.
     """
-    refusal = gateway.refusal(request.headers)
-    if refusal is not None:
-        raise ApiError(of_refusal(refusal))
+    answer = gateway.door.ask(request.headers)
+    if isinstance(answer, Refusal):
+        raise ApiError(of_refusal(answer))
     settings = gateway.shared.settings
-    with gateway.place() as session_id:
+    with gateway.door.place(answer) as place:
         upload = await read_form(request, settings.max_file_bytes)
         try:
             asked = parse_form(upload.fields, settings.models)
             audio = await _open(upload)
-            return await _serve(gateway, request, session_id, asked, audio)
+            return await _serve(gateway, request, place, asked, audio)
         finally:
             upload.close()
 
@@ -51,7 +53,7 @@ async def _open(upload: Upload) -> AudioFile:
 
 
 async def _serve(
-    gateway: "Gateway", request: web.Request, session_id: str, asked: Request, audio: AudioFile
+    gateway: "Gateway", request: web.Request, place: Place, asked: Request, audio: AudioFile
 ) -> web.StreamResponse:
     listener: EventListener | WholeListener = WholeListener(request, asked)
     if asked.form.stream:
@@ -59,7 +61,7 @@ async def _serve(
     peer = FilePeer(audio, asked.metadata, listener)
     try:
         await listener.start()
-        end = await gateway.serve(peer, session_id, request.remote)
+        end = await gateway.serve(peer, place, request.remote)
     finally:
         await peer.release()
     if peer.finished:

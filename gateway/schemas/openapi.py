@@ -29,6 +29,8 @@ class HealthReport(BaseModel):
     status: str
     streams: int
     """Sessions that are open."""
+    free_streams: int
+    """How many more would be let in now and served in time, by an estimate."""
     partial_delay_s: float | None
     """The median delay of partials in the last 10 s."""
     final_delay_s: float | None

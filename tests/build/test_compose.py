@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import Settings, unknown_variables
+from gateway.settings import Settings, SettingsError, unknown_variables
 from scripts import serve_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,7 @@ GIVEN_BY_THE_IMAGE = {
     "GATEWAY_METRICS_HOST",
     "GATEWAY_METRICS_PORT",
 }
+GIVEN_BY_COMPOSE = {"GATEWAY_TRITON", "GATEWAY_PUBLISHED_HOST"}
 
 Service = dict[str, Any]
 
@@ -222,9 +223,23 @@ def test_every_setting_of_the_gateway_is_passed_on() -> None:
     lines = (ROOT / "build/passed_on.env").read_text().splitlines()
     names = {line for line in lines if not line.startswith("#")}
     of_the_gateway = {f"GATEWAY_{field.name.upper()}" for field in fields(Settings)}
-    assert names == of_the_gateway - GIVEN_BY_THE_IMAGE - {"GATEWAY_TRITON"}
-    assert gateway_settings() == {"GATEWAY_TRITON": "triton:8001"}
+    assert names == of_the_gateway - GIVEN_BY_THE_IMAGE - GIVEN_BY_COMPOSE
+    assert set(gateway_settings()) == GIVEN_BY_COMPOSE
+    assert gateway_settings()["GATEWAY_TRITON"] == "triton:8001"
     assert gateway_settings(GATEWAY_MAX_STREAMS="7")["GATEWAY_MAX_STREAMS"] == "7"
+
+
+def started(given: dict[str, str]) -> Settings:
+    """The settings in the container, where the image has it listen on all addresses."""
+    return Settings.from_environment({"GATEWAY_HOST": "0.0.0.0", **given})
+
+
+def test_without_keys_the_gateway_starts_for_this_machine_alone() -> None:
+    assert started(gateway_settings()).published_host == "127.0.0.1"
+    with pytest.raises(SettingsError, match=r"others can reach 0\.0\.0\.0"):
+        started(gateway_settings(GATEWAY_HOST="0.0.0.0"))
+    assert started(gateway_settings(GATEWAY_HOST="0.0.0.0", GATEWAY_API_KEYS="key"))
+    assert started(gateway_settings(GATEWAY_HOST="0.0.0.0", GATEWAY_ALLOW_ANONYMOUS="true"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who is refused when the engine is late, and whose lateness counts."""
+"""Who is refused when the engine is late, whose lateness counts, and how many come in at once."""
 
 from dataclasses import dataclass, field
 
@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission import ENOUGH, MAX_LAG_S, RECENT_S, Admission, StreamDelays
+from gateway.admission import ENOUGH, MAX_LAG_S, RECENT_S, SETTLING_S, Admission, StreamDelays
 
 LIMIT_S = 2.0
 HOP_S = 0.128
+BURST = 4
 
 
 def admission() -> Admission:
-    return Admission(max_partial_delay_s=LIMIT_S, max_final_delay_s=LIMIT_S)
+    return Admission(max_partial_delay_s=LIMIT_S, max_final_delay_s=LIMIT_S, burst_streams=BURST)
 
 
 @dataclass
@@ -40,7 +41,9 @@ class Player:
 
 
 def player(on: Admission, partials: bool = True, pace: float = 1.0) -> Player:
-    return Player(on.open(partials), pace=pace)
+    stream = on.open(0.0)
+    stream.partials = partials
+    return Player(stream, pace=pace)
 
 
 def test_nothing_known_is_no_reason_to_refuse() -> None:
@@ -189,7 +192,7 @@ def test_real_time_counts_whatever_the_packets_the_hops_and_the_network(
     hop_s: float, packet_s: float, jitter: list[float]
 ) -> None:
     """Hops leave when the packet that completes them has come, some time after it was spoken."""
-    stream = admission().open(partials=True)
+    stream = admission().open(0.0)
     arrived = 0.0
     for hop in range(round(40 / hop_s)):
         spoken = (int((hop + 1) * hop_s / packet_s) + 1) * packet_s
@@ -222,3 +225,98 @@ def test_the_verdict_is_that_of_the_recent_samples_alone(
         assert found in recent
         assert sum(d > found for d in recent) <= (1 - share) * len(recent) + 1
         assert sum(d < found for d in recent) <= share * len(recent)
+
+
+# How many are let in at once.
+
+
+def settled(on: Admission, streams: int, delay_s: float) -> float:
+    """Has so many streams play until their cost is known; the time then."""
+    playing = [player(on) for _ in range(streams)]
+    for stream in playing:
+        stream.play(SETTLING_S + 1, delay_s)
+    return playing[0].now
+
+
+def let_in(on: Admission, now: float) -> int:
+    """How many of a burst come in."""
+    count = 0
+    while on.why_full(now) is None and count < 1000:
+        on.open(now)
+        count += 1
+    return count
+
+
+def test_of_a_burst_on_an_idle_server_only_so_many_are_let_in() -> None:
+    idle = admission()
+    assert idle.free_streams(0) == let_in(idle, 0) == BURST
+    assert idle.free_streams(0) == 0
+    assert "a few at a time" in (idle.why_full(0) or "")
+    assert not idle.is_overloaded(0)
+
+
+def test_those_that_were_let_in_and_send_nothing_are_not_waited_for() -> None:
+    idle = admission()
+    let_in(idle, 0)
+    assert idle.free_streams(SETTLING_S - 0.1) == 0
+    assert idle.free_streams(SETTLING_S) == BURST
+
+
+def test_streams_that_are_served_well_let_as_many_more_in() -> None:
+    busy = admission()
+    now = settled(busy, 10, 0.2 * LIMIT_S)
+    assert let_in(busy, now) == 10
+
+
+def test_the_nearer_words_are_to_the_limit_the_fewer_are_let_in() -> None:
+    rooms = []
+    for share in (0.2, 0.6, 0.8, 0.95, 1.05):
+        busy = admission()
+        rooms.append(let_in(busy, settled(busy, 20, share * LIMIT_S)))
+    assert rooms == [20, 7, 1, 1, 0]
+
+
+def test_a_slow_engine_that_serves_one_stream_lets_another_in() -> None:
+    slow = admission()
+    assert let_in(slow, settled(slow, 1, 0.7 * LIMIT_S)) == 1
+
+
+def test_what_was_proven_is_let_in_at_once_when_all_come_back() -> None:
+    busy = admission()
+    playing = [player(busy) for _ in range(10)]
+    for stream in playing:
+        stream.play(SETTLING_S + 1, 0.1)
+    now = playing[0].now
+    assert busy.free_streams(now) == 10
+    for stream in playing:
+        stream.stream.close()
+    assert let_in(busy, now + 60) == 10
+
+
+def test_a_server_that_has_been_late_lets_no_more_in_at_once_than_it_had_then() -> None:
+    busy = admission()
+    late = player(busy)
+    late.play(SETTLING_S + 1, 2 * LIMIT_S)
+    assert busy.free_streams(late.now) == 0
+    late.stream.close()
+    assert let_in(busy, late.now + 60) == 1
+
+
+def test_the_end_of_a_stream_frees_its_room_at_once() -> None:
+    idle = admission()
+    streams = [idle.open(0) for _ in range(BURST)]
+    assert idle.free_streams(0) == 0
+    streams[0].close()
+    assert idle.free_streams(0) == 1
+
+
+def test_a_stream_that_pauses_leaves_its_room_to_others_and_counts_again_when_it_goes_on() -> None:
+    busy = admission()
+    stream = player(busy)
+    stream.play(SETTLING_S + 1, 0.1)
+    assert stream.stream.is_settled(stream.now)
+    stream.now += RECENT_S
+    assert not stream.stream.is_live(stream.now)
+    stream.play(1, 0.1)
+    assert stream.stream.is_live(stream.now)
+    assert not stream.stream.is_settled(stream.now)

@@ -224,7 +224,9 @@ async def test_a_plain_request_learns_why_an_upgrade_would_be_refused(serve: Ser
 
 async def test_the_process_is_alive_without_triton(server: Server, triton: FakeTriton) -> None:
     await triton.stop()
-    health = {"status": "ok", "streams": 0, "partial_delay_s": None, "final_delay_s": None}
+    delays = {"partial_delay_s": None, "final_delay_s": None}
+    free = server.settings.burst_streams
+    health = {"status": "ok", "streams": 0, "free_streams": free, **delays}
     assert await get(server, "/healthz") == (200, health)
 
 

@@ -8,6 +8,7 @@ pass on the header Host.
 
 import base64
 import hmac
+from collections.abc import Sequence
 
 from gateway.dialects.dialect import Entrance, Upgrade
 from gateway.dialects.twilio.calls import Calls
@@ -24,12 +25,12 @@ class TwilioEntrance(Entrance):
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def shows_key(self, upgrade: Upgrade, keys: tuple[str, ...]) -> bool:
-        """Whether the request is signed with one of these keys. All are compared."""
+    def shown_key(self, upgrade: Upgrade, keys: Sequence[str]) -> str | None:
+        """Which of these keys the request is signed with. All are compared."""
         offered = upgrade.headers.get(SIGNATURE, "").encode(errors="surrogateescape")
         url = f"wss://{upgrade.headers.get('Host', '')}{upgrade.target}"
-        found = [hmac.compare_digest(offered, signature(url, key)) for key in keys]
-        return any(found)
+        found = [key for key in keys if hmac.compare_digest(offered, signature(url, key))]
+        return found[0] if found else None
 
     def begin(self, upgrade: Upgrade) -> TwilioDialect:
         """See `gateway.dialects.dialect.Entrance`."""

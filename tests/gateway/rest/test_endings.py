@@ -147,7 +147,7 @@ async def test_the_place_is_free_again_after_every_ending(serve: Serve) -> None:
 
 
 async def test_many_requests_at_once_get_their_own_text(server: Server) -> None:
-    files = [wav(speech(seed, hops=5)) for seed in range(20)]
+    files = [wav(speech(seed, hops=5)) for seed in range(16)]
     alone = [(await post(server, file)).json["text"] for file in files]
     together = await asyncio.gather(*(post(server, file) for file in files))
     assert [answer.json["text"] for answer in together] == alone
