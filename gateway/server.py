@@ -22,7 +22,7 @@ from gateway.dialects.entrances import entrances
 from gateway.dialects.peer import TranslatedPeer
 from gateway.dialects.twilio.calls import Calls
 from gateway.door import STOPPING, Door, Place
-from gateway.keys import Key, Keys
+from gateway.keys import Key
 from gateway.messages import cut
 from gateway.page import serve as page
 from gateway.peer import Peer
@@ -65,8 +65,7 @@ class Gateway:
         self._admission = Admission(
             settings.max_partial_delay_s, settings.max_final_delay_s, settings.burst_streams
         )
-        keys = Keys(settings.api_keys, settings.api_keys_file)
-        self.door = Door(settings, keys, self._admission)
+        self.door = Door(settings, settings.keys(), self._admission)
         self.door.on_left = self._note_left
         self._draining, self._stopping = asyncio.Event(), asyncio.Event()
         self._all_left = asyncio.Event()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.hops import hop_ms_for
+from gateway.keys import Keys
 from gateway.logs import FORMATS, TEXT
 from gateway.origins import ANY, is_origin
 from gateway.protocol import Cadence
@@ -94,6 +95,14 @@ class Settings:
     log_format: str = TEXT
     otlp_endpoint: str = ""
     """Where traces are sent, by OTLP over HTTP; empty: nowhere."""
+
+    def keys(self) -> Keys:
+        """The keys that count, the file's too.
+
+        Raises:
+            KeysError: the file cannot be used.
+        """
+        return Keys(self.api_keys, self.api_keys_file)
 
     @property
     def tritons(self) -> tuple[str, ...]:

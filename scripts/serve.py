@@ -23,6 +23,7 @@ from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from anywhere
 
+from gateway.keys import KeysError
 from gateway.settings import SettingsError
 from scripts.display import Display
 from scripts.preflight import PreflightError
@@ -45,7 +46,7 @@ def prove(settings: Settings, environment: Mapping[str, str] = os.environ) -> No
     """
     command = [sys.executable, str(ROOT / "scripts/stream.py"), str(RECORDING)]
     options = ["--url", settings.url, "--json", "--partials"]
-    keys = settings.gateway.api_keys
+    keys = settings.gateway.keys().secrets
     display = Display(sys.stdout)
     finals = 0
     with subprocess.Popen(
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Stopped:
         print("\nStopped.")
         return 1 if demo else 0
-    except (PreflightError, ServerError, SettingsError) as error:
+    except (KeysError, PreflightError, ServerError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -110,7 +111,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _how_to_talk(settings: Settings) -> str:
-    key = " --api-key KEY" if settings.gateway.api_keys else ""
+    key = " --api-key KEY" if settings.gateway.keys().secrets else ""
     python = Path(sys.executable)
     return (
         f"\nServing at {settings.url} (Ctrl-C ends it). Talk to it from another terminal:\n"

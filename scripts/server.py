@@ -167,6 +167,11 @@ class Server:
         preflight.check_python_version()
         preflight.check_python_library()
         preflight.check_ports(self.settings.ports)
+        if self.settings.gateway.tls_certificate is not None:
+            raise PreflightError(
+                "GATEWAY_TLS_CERTIFICATE is set, and the proof at the start speaks no TLS: run the "
+                "gateway by itself (python -m gateway) or in its container, or unset it"
+            )
         model = fetch_weights.model_folder(self.settings.model)
         if fetch_weights.missing_model_files(model) or not _silero_vad().is_file():
             raise PreflightError(
@@ -226,6 +231,7 @@ class Server:
             "GATEWAY_HOST": settings.gateway.host,
             "GATEWAY_PORT": str(settings.gateway.port),
             "GATEWAY_TRITON": settings.gateway.triton,
+            "GATEWAY_DRAIN_S": "0",  # everything ends within 5 s
         }
         command = [sys.executable, "-m", "gateway"]
         self._start_part(

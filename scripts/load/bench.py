@@ -87,7 +87,11 @@ def environment() -> dict[str, str]:
         "GATEWAY_TRITON": f"127.0.0.1:{free_port()}",
         "TRITON_METRICS_PORT": str(free_port()),
     }
-    limits = {"GATEWAY_MAX_PARTIAL_DELAY_S": "3600", "GATEWAY_MAX_FINAL_DELAY_S": "3600"}
+    limits = {
+        "GATEWAY_MAX_PARTIAL_DELAY_S": "3600",
+        "GATEWAY_MAX_FINAL_DELAY_S": "3600",
+        "GATEWAY_BURST_STREAMS": "100000",
+    }
     return {**os.environ, **ports, **limits, "GATEWAY_API_KEYS": ""}
 
 
