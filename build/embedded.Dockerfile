@@ -18,12 +18,14 @@ ENV WHISPER_MODEL=${WHISPER_MODEL}
 COPY build/__init__.py build/fetch_weights.py build/requirements-silero-vad.txt build/requirements-whisper-base.txt build/
 RUN python build/fetch_weights.py
 
-COPY scripts/child.py scripts/preflight.py scripts/serve_embedded.py scripts/triton_options.py \
-    scripts/triton_process.py scripts/triton_server.py scripts/
+COPY scripts/canary.py scripts/child.py scripts/ensemble_stream.py scripts/preflight.py \
+    scripts/serve_embedded.py scripts/shared_memory.py scripts/stage_processes.py \
+    scripts/triton_options.py scripts/triton_process.py scripts/triton_pulse.py \
+    scripts/triton_server.py scripts/triton_watch.py scripts/
+COPY pipeline pipeline
 # Triton's backend folder is laid out here: at run time nothing can be written.
 RUN python -c "from scripts import serve_embedded, triton_server; \
     triton_server.make_backends(serve_embedded.BACKENDS)"
-COPY pipeline pipeline
 COPY model_repository model_repository
 # A checkout may be readable to its owner alone.
 RUN chmod -R a+rX model_repository pipeline scripts

@@ -30,8 +30,10 @@ COPY --from=fetched /server/build/output/whisper build/output/whisper
 COPY build/__init__.py build/
 COPY build/engine build/engine
 COPY build/profiles build/profiles
-COPY scripts/preflight.py scripts/serve_engine.py scripts/triton_options.py \
-    scripts/triton_process.py scripts/
+COPY scripts/canary.py scripts/child.py scripts/ensemble_stream.py scripts/preflight.py \
+    scripts/serve_engine.py scripts/shared_memory.py scripts/stage_processes.py \
+    scripts/triton_options.py scripts/triton_process.py scripts/triton_pulse.py \
+    scripts/triton_watch.py scripts/
 COPY pipeline pipeline
 COPY model_repository model_repository
 # A checkout may be readable to its owner alone.

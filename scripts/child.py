@@ -15,29 +15,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from typing import IO
 
 TAIL_LINES = 15
+KILL_TIMEOUT_S = 5
+"""Of a process that waits for a device's driver not even SIGKILL is an end."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Child:
-    """One running program; its output goes to `log`, which is begun anew."""
+    """One running program."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path | None = None
     ) -> None:
-        self.name = name
-        self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        """Its output goes to `log`, which is begun anew; None: where this process's goes."""
+        with _output(log) as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-IS", __file__, str(os.getpid()), *command],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=None if output is None else subprocess.STDOUT,
                 start_new_session=True,
             )
 
@@ -51,15 +52,35 @@ class Child:
         """Exit status, negative for a signal; None while it runs."""
         return self._process.poll()
 
+    def wait(self, timeout_s: float) -> int | None:
+        """Its exit status, or None when it has not ended by then."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout_s)
+        return None
+
+    def send_signal(self, number: int) -> None:
+        """Pass a signal on."""
+        self._process.send_signal(number)
+
     def stop(self, grace_s: float) -> None:
         """Ask it to end, and after `grace_s` kill it with all it has started."""
         if self.status is None:
             self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace_s)
+            self.wait(grace_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it with all it has started, at once. One that the kernel holds is not waited for."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        self.wait(KILL_TIMEOUT_S)
+
+
+def _output(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
+    if log is None:
+        return nullcontext()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("wb")
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> list[str]:

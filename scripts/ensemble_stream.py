@@ -11,9 +11,10 @@ import queue
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
@@ -28,9 +29,10 @@ from pipeline.contract import (
     TRANSCRIPT,
 )
 from pipeline.options import StreamOptions
-from scripts.display import Message
-from scripts.recording import Pcm
 
+Message = dict[str, Any]
+
+MAX_SEQUENCE_ID = 2**63 - 1
 ANSWER_TIMEOUT_S = 120
 """Longest wait for an answer that is owed before Triton counts as stuck."""
 
@@ -74,7 +76,9 @@ class EnsembleStream:
             self._abandon()
         self._client.stop_stream(cancel_requests=True)
 
-    def send(self, audio: Pcm, *, end: bool = False, discard: bool = False) -> None:
+    def send(
+        self, audio: npt.NDArray[np.int16], *, end: bool = False, discard: bool = False
+    ) -> None:
         """One hop, shape [samples]; the one with `end` closes the open utterance."""
         tensor = triton.InferInput(AUDIO.name, [1, len(audio)], "INT16")
         tensor.set_data_from_numpy(audio[np.newaxis])

@@ -30,10 +30,10 @@ from pipeline.contract import ENSEMBLE
 from pipeline.options import StreamOptions
 from scripts import arguments
 from scripts.display import Message
-from scripts.ensemble_stream import EnsembleStream
+from scripts.ensemble_stream import MAX_SEQUENCE_ID, EnsembleStream
 from scripts.error_rate import word_errors
 from scripts.recording import Recording, read_recording
-from scripts.triton_stream import DEFAULT_TRITON, MAX_SEQUENCE_ID, transcribe
+from scripts.triton_stream import DEFAULT_TRITON, transcribe
 
 RECORDING = Path(__file__).resolve().parents[1] / "tests/data/jfk.wav"
 SAID = (

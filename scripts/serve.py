@@ -4,7 +4,8 @@
     python scripts/serve.py --demo   # the proof alone: exit 0 when a recording was transcribed
 
 It checks the machine, starts Triton and then the gateway, waits until both are ready, streams a
-bundled recording through the websocket in real time, and keeps serving. Both end with it, within
+bundled recording through the websocket in real time, and keeps serving: whichever of the two ends,
+or works no more, is started again, up to five times in ten minutes. Both end with it, within
 seconds, whichever way it ends. Settings come from the environment: GATEWAY_HOST, GATEWAY_PORT,
 GATEWAY_TRITON, TRITON_METRICS_PORT, WHISPER_MODEL. What the two say is in build/output/logs.
 """
@@ -26,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 from gateway.keys import KeysError
 from gateway.settings import SettingsError
 from scripts.display import Display
+from scripts.part import POLL_S, ServerError, shown
 from scripts.preflight import PreflightError
-from scripts.server import POLL_S, Server, ServerError, Settings, shown
+from scripts.server import Server, Settings
 from scripts.triton_server import ROOT
 
 RECORDING = ROOT / "tests/data/jfk.wav"
@@ -81,7 +83,7 @@ def serve(settings: Settings, demo: bool) -> None:
             return
         print(_how_to_talk(settings), flush=True)
         while True:
-            server.check_parts()
+            server.tend()
             time.sleep(POLL_S)
 
 

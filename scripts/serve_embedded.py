@@ -1,4 +1,4 @@
-"""Becomes Triton with the embedded engine, without a gateway: what build/embedded.Dockerfile runs.
+"""Runs Triton with the embedded engine, without a gateway: what build/embedded.Dockerfile runs.
 
     python scripts/serve_embedded.py
 
@@ -15,15 +15,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from anywhere
 
 from build import fetch_weights
-from scripts import triton_options, triton_server
+from scripts import shared_memory, triton_options, triton_server
 from scripts.preflight import PreflightError, check_python_library
 from scripts.triton_options import Endpoints
 from scripts.triton_process import (
     EXIT_TIMEOUT_S,
-    become,
     check_endpoints,
     complain,
     endpoints_of,
+    serve,
 )
 from scripts.triton_server import ROOT
 
@@ -31,7 +31,7 @@ BACKENDS = fetch_weights.OUTPUT / "triton_backends"
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Check and become Triton; returns the exit status where it does not."""
+    """Check and run Triton; returns the exit status."""
     try:
         endpoints = endpoints_of(environment)
         check_python_library()
@@ -39,18 +39,19 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         check_endpoints(endpoints)
         if not (BACKENDS / "python").is_dir():  # an image has it already, and cannot be written to
             triton_server.make_backends(BACKENDS)
-        become(_command(endpoints), triton_server.environment(environment, model, _silero_vad()))
+        regions = shared_memory.prefix(os.getpid(), endpoints.grpc_port)
+        told = triton_server.environment(environment, model, _silero_vad())
+        return serve(_command(endpoints, regions), told, endpoints, regions)
     except PreflightError as error:
         return complain("serve_embedded.py", [str(error)])
-    return 0  # never: `become` does not return
 
 
-def _command(endpoints: Endpoints) -> list[str]:
+def _command(endpoints: Endpoints, regions: str) -> list[str]:
     options = triton_options.options(
         ROOT / "model_repository",
         triton_server.EMBEDDED,
         endpoints,
-        triton_options.shared_memory_prefix(os.getpid(), endpoints.grpc_port),
+        regions,
         gpu_metrics=False,
         exit_timeout_s=EXIT_TIMEOUT_S,
     )

@@ -1,6 +1,6 @@
-"""Becomes Triton with a compiled TensorRT-LLM engine: what build/triton.Dockerfile runs.
+"""Runs Triton with a compiled TensorRT-LLM engine: what build/triton.Dockerfile runs.
 
-    python3 scripts/serve_engine.py           # one line and exit status 1, or Triton itself
+    python3 scripts/serve_engine.py           # one line and exit status 1, or Triton
     python3 scripts/serve_engine.py --check   # only see that it would start, every byte included
 
 The engine's manifest says which hardware profile's configurations Triton takes. Environment, beside
@@ -12,7 +12,8 @@ what `scripts/triton_process.py` reads:
 | `WHISPER_COMPANION_DIR` | `build/output/whisper/base` | the CTranslate2 Whisper that times words |
 | `SILERO_VAD_ONNX` | `build/output/silero_vad_16k_op15.onnx` | Silero VAD |
 
-It needs no package but pydantic, since NVIDIA's image has no others of ours.
+It needs no packages but those of requirements/stages.txt, since NVIDIA's image has no others of
+ours.
 """
 
 import argparse
@@ -29,20 +30,20 @@ from build.engine.machine import Machine, ThisMachine
 from build.engine.verify import verify_engine
 from pipeline.engine_manifest import EngineManifest
 from scripts.preflight import PreflightError
+from scripts.shared_memory import prefix
 from scripts.triton_options import (
     ONE_THREAD,
     Endpoints,
     instruction_set,
     joined,
     options,
-    shared_memory_prefix,
 )
 from scripts.triton_process import (
     EXIT_TIMEOUT_S,
-    become,
     check_endpoints,
     complain,
     endpoints_of,
+    serve,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +68,7 @@ def main(
     machine: Machine | None = None,
     repository: Path = REPOSITORY,
 ) -> int:
-    """Check and become Triton; returns the exit status where it does not."""
+    """Check and run Triton; returns the exit status."""
     only_check = _parser().parse_args(command_line).check
     settings = stage_environment(environment)
     folder = Path(settings["WHISPER_MODEL_DIR"])
@@ -86,10 +87,12 @@ def main(
         endpoints = endpoints_of(environment)
         check_endpoints(endpoints)
         print(f"Triton serves {described(manifest)}")
-        become(command(repository, manifest, endpoints), settings)
+        regions = prefix(os.getpid(), endpoints.grpc_port)
+        return serve(
+            command(repository, manifest, endpoints, regions), settings, endpoints, regions
+        )
     except PreflightError as error:
         return complain("serve_engine.py", [str(error)])
-    return 0  # never: `become` does not return
 
 
 def stage_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -139,15 +142,17 @@ def misfits(folder: Path, manifest: EngineManifest, repository: Path) -> list[st
     return problems
 
 
-def command(repository: Path, manifest: EngineManifest, endpoints: Endpoints) -> list[str]:
-    """Triton's command line."""
+def command(
+    repository: Path, manifest: EngineManifest, endpoints: Endpoints, regions: str
+) -> list[str]:
+    """Triton's command line; `regions` is the prefix of its shared memory's names."""
     return [
         shutil.which("tritonserver") or str(PROGRAM),
         *options(
             repository,
             manifest.profile,
             endpoints,
-            shared_memory_prefix(os.getpid(), endpoints.grpc_port),
+            regions,
             gpu_metrics=manifest.gpu.mig_profile is None,  # a slice cannot be asked for them
             exit_timeout_s=EXIT_TIMEOUT_S,
         ),

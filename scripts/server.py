@@ -1,13 +1,12 @@
-"""Triton and the gateway on this machine, as one thing to start and to stop.
+"""Triton and the gateway on this machine, as one thing to start, to keep up and to stop.
 
-`scripts/serve.py` runs one for people, the tests run theirs. It knows how to see that the two are
-ready or have ended, and what to say then; it does not know what they do.
+`scripts/serve.py` runs one for people, the tests run theirs. It knows how the two are started and
+how to see that they are ready; it does not know what they do.
 """
 
 import http.client
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,30 +14,24 @@ from typing import Self
 
 from build import fetch_weights
 from gateway.settings import Settings as GatewaySettings
-from scripts import preflight, triton_options, triton_server
-from scripts.child import Child, tail
+from scripts import preflight, shared_memory, triton_server
+from scripts.child import tail
+from scripts.part import Part, shown
 from scripts.preflight import Port, PreflightError
+from scripts.triton_options import LOCAL, reachable
+from scripts.triton_pulse import Patience
 from scripts.triton_server import ROOT
+from scripts.triton_watch import TritonWatch
 
 OUTPUT = fetch_weights.OUTPUT
 LOGS = OUTPUT / "logs"
 
 TRITON_START_TIMEOUT_S = 180
 GATEWAY_START_TIMEOUT_S = 30
-POLL_S = 0.2
 # Together under the 5 s in which everything has to end. The gateway gets most of it: it sends the
 # finals of what is being said. Triton has nothing left to do by then.
 GATEWAY_GRACE_S = 3.3
 TRITON_GRACE_S = triton_server.EXIT_TIMEOUT_S + 0.3
-
-
-_LOCAL = "127.0.0.1"
-_EVERYWHERE = {"0.0.0.0": _LOCAL, "::": "::1"}
-"""Where a client on this machine reaches a server that listens on all addresses."""
-
-
-class ServerError(Exception):
-    """The server could not start or has failed; the message says why, the log's lines below."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class Settings:
     @property
     def address(self) -> str:
         """Host and port at which a client on this machine reaches the gateway."""
-        host = _EVERYWHERE.get(self.gateway.host, self.gateway.host)
+        host = reachable(self.gateway.host)
         return f"{f'[{host}]' if ':' in host else host}:{self.gateway.port}"
 
     @property
@@ -76,8 +69,8 @@ class Settings:
 
     @property
     def triton(self) -> tuple[str, int]:
-        """Host and port of Triton's gRPC endpoint."""
-        host, _, port = self.gateway.triton.rpartition(":")
+        """Host and port of Triton's gRPC endpoint: the first that the gateway knows."""
+        host, _, port = self.gateway.tritons[0].rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
@@ -86,7 +79,7 @@ class Settings:
         return (
             Port(self.gateway.host, self.gateway.port, "the gateway", "GATEWAY_PORT"),
             Port(*self.triton, "Triton", "GATEWAY_TRITON=HOST:PORT"),
-            Port(_LOCAL, self.metrics_port, "Triton's metrics", "TRITON_METRICS_PORT"),
+            Port(LOCAL, self.metrics_port, "Triton's metrics", "TRITON_METRICS_PORT"),
         )
 
 
@@ -102,21 +95,6 @@ class Models:
     """Folder of a compiled engine. None: the CTranslate2 weights of WHISPER_MODEL."""
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One of the two: how to see that it is ready, how long to wait, where its errors are."""
-
-    child: Child
-    is_ready: Callable[[], bool]
-    start_timeout_s: float
-    grace_s: float
-    error_lines: Callable[[Path], list[str]]
-
-    def error(self, what: str) -> ServerError:
-        log = self.child.log
-        return ServerError("\n    ".join([f"{what}; {shown(log)} says:", *self.error_lines(log)]))
-
-
 class Server:
     """Triton and the gateway as one thing to start and stop."""
 
@@ -128,14 +106,17 @@ class Server:
         logs: Path = LOGS,
         models: Models | None = None,
         report: Callable[[str], None] = print,
+        patience: Patience | None = None,
     ) -> None:
+        """`patience`: with a Triton that shows no life."""
         self.settings = settings
         self._environment = environment
         self._logs = logs
         self._models = models or Models()
         self._report = report
-        self._parts: list[_Part] = []
-        self._shared_memory = triton_options.shared_memory_prefix(os.getpid(), settings.triton[1])
+        self._patience = patience
+        self._parts: list[Part] = []
+        self._regions = shared_memory.prefix(os.getpid(), settings.triton[1])
 
     def __enter__(self) -> Self:
         """Start, or leave nothing behind."""
@@ -158,7 +139,7 @@ class Server:
             ServerError: one of the two failed to start.
         """
         self.check()
-        triton_server.remove_abandoned_shared_memory()
+        shared_memory.remove_abandoned()
         self._start_triton()
         self._start_gateway()
 
@@ -182,28 +163,36 @@ class Server:
     def check_parts(self) -> None:
         """Raises ServerError when one of the two has ended."""
         for part in self._parts:
-            if part.child.status is not None:
-                raise part.error(
-                    f"{part.child.name} has ended with exit status {part.child.status}"
-                )
+            part.check()
+
+    def tend(self) -> None:
+        """Start again what has ended, and a Triton that works no more; returns soon otherwise.
+
+        The gateway and its sessions outlive Triton's restart. Its own restart costs the sessions,
+        but clients that connect again find it there.
+
+        Raises:
+            ServerError: one of the two fails too often.
+        """
+        for part in self._parts:
+            part.tend()
 
     def stop(self) -> None:
         """End the gateway, then Triton, and all that they have started."""
         while self._parts:
-            part = self._parts.pop()
-            part.child.stop(part.grace_s)
-        triton_server.remove_shared_memory(self._shared_memory)
+            self._parts.pop().stop()
 
     def _start_triton(self) -> None:
-        settings = self.settings
-        models = self._models
+        settings, models = self.settings, self._models
+        address = settings.gateway.tritons[0]
+        regions = self._regions
         triton_server.make_backends(models.backends)
         command = triton_server.command(
             models.repository,
             *settings.triton,
             settings.metrics_port,
             models.backends,
-            self._shared_memory,
+            regions,
             models.config_name,
         )
         weights = fetch_weights.model_folder(settings.model)
@@ -214,12 +203,18 @@ class Server:
             companion=None if models.engine is None else weights,
         )
         self._start_part(
-            _Part(
-                Child("Triton", command, environment, self._logs / "triton.log"),
-                is_ready=lambda: triton_server.is_ready(settings.gateway.triton),
+            Part(
+                "Triton",
+                command,
+                environment,
+                self._logs / "triton.log",
+                is_ready=lambda: triton_server.is_ready(address),
                 start_timeout_s=TRITON_START_TIMEOUT_S,
                 grace_s=TRITON_GRACE_S,
                 error_lines=triton_server.error_lines,
+                report=self._report,
+                tidy=lambda: shared_memory.remove(regions),
+                make_watch=lambda pid: TritonWatch(pid, address, self._patience),
             )
         )
 
@@ -233,33 +228,25 @@ class Server:
             "GATEWAY_TRITON": settings.gateway.triton,
             "GATEWAY_DRAIN_S": "0",  # everything ends within 5 s
         }
-        command = [sys.executable, "-m", "gateway"]
         self._start_part(
-            _Part(
-                Child("The gateway", command, environment, self._logs / "gateway.log"),
+            Part(
+                "The gateway",
+                [sys.executable, "-m", "gateway"],
+                environment,
+                self._logs / "gateway.log",
                 is_ready=lambda: _answers(settings.address),
                 start_timeout_s=GATEWAY_START_TIMEOUT_S,
                 grace_s=GATEWAY_GRACE_S,
                 error_lines=tail,
+                report=self._report,
             )
         )
 
-    def _start_part(self, part: _Part) -> None:
+    def _start_part(self, part: Part) -> None:
         """Wait until it is ready, or raise ServerError."""
         self._parts.append(part)
-        name, begin = part.child.name, time.monotonic()
-        self._report(f"{name} is starting (its log: {shown(part.child.log)}) ...")
-        while not part.is_ready():
-            self.check_parts()
-            if time.monotonic() - begin > part.start_timeout_s:
-                raise part.error(f"{name} was not ready after {part.start_timeout_s:.0f} s")
-            time.sleep(POLL_S)
-        self._report(f"{name} is ready after {time.monotonic() - begin:.1f} s.")
-
-
-def shown(path: Path) -> str:
-    """A path as people see it: from the repository's root where it is inside."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+        self._report(f"{part.name} is starting (its log: {shown(part.log)}) ...")
+        part.start(self.check_parts)
 
 
 def _silero_vad() -> Path:

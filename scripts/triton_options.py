@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-SHARED_MEMORY_PREFIX = "streaming_whisper"
 LOCAL = "127.0.0.1"
+_EVERYWHERE = {"0.0.0.0": LOCAL, "::": "::1"}
 HEADER_PATTERN = "^options$"
 """The gRPC header that becomes a request parameter of its name: perf_analyzer cannot send JSON in
 any other way."""
@@ -71,9 +71,9 @@ def options(
     ]
 
 
-def shared_memory_prefix(owner: int, port: int) -> str:
-    """A prefix that no other server's regions have; `owner` is the supervisor's process id."""
-    return f"{SHARED_MEMORY_PREFIX}_{owner}_{port}_"
+def reachable(host: str) -> str:
+    """Where a client on this machine reaches a server that listens at `host`, maybe everywhere."""
+    return _EVERYWHERE.get(host, host)
 
 
 def instruction_set() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """How the Triton server inside the PyPI package nvidia-pytriton is started on this machine.
 
-Its command line, the environment its stages run in, the backend folder it needs, whether it is
-ready, and what it leaves behind. It knows nothing of the gateway, nor of the stages' own code.
+Its command line, the environment its stages run in, the backend folder it needs, and whether it is
+ready. It knows nothing of the gateway, nor of the stages' own code.
 """
 
 import os
@@ -10,7 +10,6 @@ import shutil
 import site
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from tritonclient.grpc import InferenceServerClient
@@ -20,7 +19,6 @@ from scripts.child import TAIL_LINES
 from scripts.preflight import python_library_folder
 from scripts.triton_options import (
     ONE_THREAD,
-    SHARED_MEMORY_PREFIX,
     Endpoints,
     instruction_set,
     joined,
@@ -31,7 +29,6 @@ ROOT = Path(__file__).resolve().parents[1]
 EXIT_TIMEOUT_S = 1
 EMBEDDED = "embedded"
 """The configurations with which the models run on CTranslate2, without TensorRT-LLM."""
-SHARED_MEMORY = Path("/dev/shm")
 
 TUNING = {
     **ONE_THREAD,
@@ -130,21 +127,6 @@ def error_lines(log: Path, most: int = TAIL_LINES) -> list[str]:
     lines = log.read_text(errors="replace").splitlines()
     telling = [line for line in lines if _TELLING.match(line) and _NO_GPU not in line]
     return (telling or lines)[-most:]
-
-
-def remove_shared_memory(prefix: str) -> None:
-    """Remove the regions of a Triton that has ended; a killed one leaves them behind."""
-    for region in SHARED_MEMORY.glob(f"{prefix}*"):
-        with suppress(FileNotFoundError):
-            region.unlink()
-
-
-def remove_abandoned_shared_memory() -> None:
-    """Remove the regions whose supervisor is gone: it was killed and could not do it."""
-    for region in SHARED_MEMORY.glob(f"{SHARED_MEMORY_PREFIX}_*"):
-        owner = region.name.removeprefix(f"{SHARED_MEMORY_PREFIX}_").partition("_")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            remove_shared_memory(f"{SHARED_MEMORY_PREFIX}_{owner}_")
 
 
 def _site_packages() -> Path:

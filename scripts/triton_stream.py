@@ -28,7 +28,7 @@ from pipeline.contract import ENSEMBLE
 from pipeline.options import StreamOptions
 from scripts import arguments
 from scripts.display import Display, Message
-from scripts.ensemble_stream import EnsembleStream
+from scripts.ensemble_stream import MAX_SEQUENCE_ID, EnsembleStream
 from scripts.recording import Pcm, UnreadableAudioError, read_recording
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -37,8 +37,6 @@ DEFAULT_TRITON = "127.0.0.1:8001"
 HOP_SAMPLES = ms_to_samples(128)
 MAX_UNANSWERED_HOPS = 64
 """About 8 s of audio: a faster sender waits, so that feedback keeps up with it."""
-
-MAX_SEQUENCE_ID = 2**63 - 1
 
 
 def main(command_line: list[str] | None = None) -> int:

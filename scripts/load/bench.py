@@ -15,8 +15,9 @@ from pathlib import Path
 
 from scripts import load_test
 from scripts.load.run import ROOT
+from scripts.part import ServerError, shown
 from scripts.preflight import PreflightError, free_port
-from scripts.server import OUTPUT, Server, ServerError, Settings, shown
+from scripts.server import OUTPUT, Server, Settings
 
 DOCUMENT = ROOT / "docs/benchmarks.md"
 HEADING = """# Benchmarks

@@ -21,8 +21,9 @@ from pathlib import Path
 from scripts import load_test
 from scripts.load import run, table
 from scripts.load.bench import environment, write_entry
+from scripts.part import ServerError
 from scripts.preflight import PreflightError
-from scripts.server import OUTPUT, Models, Server, ServerError, Settings
+from scripts.server import OUTPUT, Models, Server, Settings
 
 REPOSITORY = run.ROOT / "model_repository"
 DEFAULTS = ("--streams=12", "--duration=40", "--ramp=4")

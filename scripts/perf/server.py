@@ -26,8 +26,8 @@ from pipeline.contract import (
 )
 from pipeline.options import StreamOptions
 from pipeline.window import WindowInfo
+from scripts.ensemble_stream import MAX_SEQUENCE_ID
 from scripts.recording import Pcm
-from scripts.triton_stream import MAX_SEQUENCE_ID
 
 TIMEOUT_S = 10
 PYTHON_BACKEND = "python"

@@ -111,7 +111,8 @@ def test_every_package_is_pinned_by_hash_and_brings_no_other(path: Path) -> None
 @pytest.mark.parametrize("lock", ["stages", "engine"])
 def test_what_nvidias_image_has_does_not_come_in_again(lock: str) -> None:
     own = ("numpy", "torch", "triton", "tensorrt", "nvidia", "cuda")
-    assert [package for package in locked(lock) if package.startswith(own)] == []
+    brought = set(locked(lock)) - {"tritonclient"}  # of the watch over Triton, in our path alone
+    assert [package for package in brought if package.startswith(own)] == []
 
 
 @pytest.mark.parametrize("lock", ["gateway", "self-check", "stages"])

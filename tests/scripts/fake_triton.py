@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import serialize_byte_tensor
 
-from pipeline.contract import ENSEMBLE, FEEDBACK, TRANSCRIPT
+from pipeline.contract import ENSEMBLE, FEEDBACK, TRANSCRIPT, TRANSCRIPT_MODEL
 
 Message = dict[str, Any]
 
@@ -40,6 +40,16 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     answers: dict[int, Answer] = field(default_factory=dict)
     error_at: int | None = None
     ready: bool = True
+    silent: bool = False
+    """Answer no hop."""
+    busy: bool = False
+    """Count one transcript more every time that somebody asks."""
+    failing: bool = False
+    """Count one failed request more every time that somebody asks."""
+    mute: bool = False
+    """Do not say what has been counted."""
+    finished: int = 0
+    failed: int = 0
     hops: list[Hop] = field(default_factory=list)
     address: str = ""
 
@@ -59,6 +69,17 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         return messages.ModelReadyResponse(ready=self.ready and request.name == ENSEMBLE)
 
+    def ModelStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.mute:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        self.finished += self.busy
+        self.failed += self.failing
+        response = messages.ModelStatisticsResponse()
+        response.model_stats.add(name=ENSEMBLE).inference_stats.fail.count = self.failed
+        transcript = response.model_stats.add(name=TRANSCRIPT_MODEL)
+        transcript.inference_stats.success.count = self.finished
+        return response
+
     def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         held: dict[int, Any] = {}
         for number, request in enumerate(requests):
@@ -66,6 +87,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             self.hops.append(Hop(request.raw_input_contents[0], _parameters(request)))
             if number == self.error_at:
                 yield messages.ModelStreamInferResponse(error_message="the stage is on fire")
+                continue
+            if self.silent:
                 continue
             answer = self.answers.get(number)
             if answer and answer.after > number:

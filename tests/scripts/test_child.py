@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from scripts.child import Child, tail
 from tests.processes import LIMIT_S, assert_all_end, until
@@ -22,7 +23,7 @@ PARENT = """
 import os, sys, time
 from pathlib import Path
 from scripts.child import Child
-child = Child("sleeper", ["sleep", "60"], os.environ, Path(sys.argv[1]))
+child = Child(["sleep", "60"], os.environ, Path(sys.argv[1]))
 print(child.pid, flush=True)
 time.sleep(60)
 """
@@ -35,7 +36,7 @@ def process_in(log: Path) -> psutil.Process:
 
 
 def child_of(code: str, log: Path) -> Child:
-    return Child("a child", [sys.executable, "-c", code], os.environ, log)
+    return Child([sys.executable, "-c", code], os.environ, log)
 
 
 def test_output_of_both_kinds_is_in_the_log(tmp_path: Path) -> None:
@@ -60,10 +61,32 @@ def test_the_exit_status_is_the_programs_own(tmp_path: Path) -> None:
 
 
 def test_a_child_that_ends_when_asked_is_not_killed(tmp_path: Path) -> None:
-    child = Child("sleeper", ["sleep", "60"], os.environ, tmp_path / "log")
+    child = Child(["sleep", "60"], os.environ, tmp_path / "log")
     until(lambda: psutil.Process(child.pid).name() == "sleep")
     child.stop(LIMIT_S)
     assert child.status == -signal.SIGTERM
+
+
+def test_without_a_log_its_output_is_this_processs(capfd: pytest.CaptureFixture[str]) -> None:
+    child = Child(["sh", "-c", "echo out; echo err >&2"], os.environ)
+    assert child.wait(LIMIT_S) == 0
+    child.stop(LIMIT_S)
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_waiting_for_one_that_runs_on_is_over_in_time(tmp_path: Path) -> None:
+    child = Child(["sleep", "60"], os.environ, tmp_path / "log")
+    assert child.wait(0.05) is None
+    child.kill()
+    assert child.status == -signal.SIGKILL
+
+
+def test_a_signal_is_passed_on(tmp_path: Path) -> None:
+    child = Child(["sleep", "60"], os.environ, tmp_path / "log")
+    until(lambda: psutil.Process(child.pid).name() == "sleep")
+    child.send_signal(signal.SIGINT)
+    assert child.wait(LIMIT_S) == -signal.SIGINT
+    child.send_signal(signal.SIGINT)  # to nobody
 
 
 def test_a_stubborn_child_is_killed_with_its_own_children(tmp_path: Path) -> None:

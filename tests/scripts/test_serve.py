@@ -12,7 +12,7 @@ from typing import IO
 import psutil
 import pytest
 
-from scripts import triton_server
+from scripts import shared_memory
 from scripts.triton_server import ROOT
 from tests.processes import assert_all_end
 from tests.serving import serving_environment
@@ -57,7 +57,7 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def left_in_shared_memory(process: subprocess.Popen[str]) -> list[str]:
-    regions = triton_server.SHARED_MEMORY.glob(f"streaming_whisper_{process.pid}_*")
+    regions = shared_memory.FOLDER.glob(f"streaming_whisper_{process.pid}_*")
     return [region.name for region in regions]
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from gateway.settings import SettingsError
 from scripts import server as server_module
-from scripts import triton_options, triton_server
+from scripts import shared_memory, triton_server
+from scripts.part import ServerError
 from scripts.preflight import PreflightError
-from scripts.server import Models, Server, ServerError, Settings
+from scripts.server import Models, Server, Settings
 from tests.processes import assert_all_end, until
 from tests.serving import serving_environment
 
@@ -31,8 +32,8 @@ def idle_server(tmp_path: Path) -> Server:
 
 
 def left_in_shared_memory(server: Server) -> list[Path]:
-    prefix = triton_options.shared_memory_prefix(os.getpid(), server.settings.triton[1])
-    return list(triton_server.SHARED_MEMORY.glob(f"{prefix}*"))
+    prefix = shared_memory.prefix(os.getpid(), server.settings.triton[1])
+    return list(shared_memory.FOLDER.glob(f"{prefix}*"))
 
 
 def descendants() -> set[psutil.Process]:

@@ -1,12 +1,9 @@
-"""How Triton is started, and what is made of its log and of what it leaves behind."""
+"""How Triton is started, and what is made of its log."""
 
 import os
-import subprocess
 from pathlib import Path
 
-import pytest
-
-from scripts import triton_options, triton_server
+from scripts import triton_server
 
 
 def environment(base: dict[str, str]) -> dict[str, str]:
@@ -63,18 +60,3 @@ def test_a_log_without_errors_is_shown_by_its_end(tmp_path: Path) -> None:
     log = tmp_path / "triton.log"
     log.write_text("one\ntwo\nthree\n")
     assert triton_server.error_lines(log, most=2) == ["two", "three"]
-
-
-def test_only_the_shared_memory_of_dead_supervisors_is_abandoned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(triton_server, "SHARED_MEMORY", tmp_path)
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    dead = tmp_path / f"{triton_options.shared_memory_prefix(ended.pid, 8001)}region"
-    alive = tmp_path / f"{triton_options.shared_memory_prefix(os.getpid(), 8001)}region"
-    foreign = tmp_path / "streaming_whisperer"
-    for region in (dead, alive, foreign):
-        region.touch()
-    triton_server.remove_abandoned_shared_memory()
-    assert sorted(tmp_path.iterdir()) == sorted([alive, foreign])
