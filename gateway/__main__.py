@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 
+from gateway import logs
 from gateway.running import serve
 from gateway.settings import Settings, SettingsError, unknown_variables
 
@@ -24,14 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
         description="The websocket gateway. It takes no arguments: its settings are environment "
         "variables, listed in docs/architecture.md.",
     ).parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     try:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    logs.configure(settings.log_format)
     for variable in unknown_variables(os.environ):
         logger.warning("%s is not a setting of the gateway and is ignored", variable)
     return asyncio.run(serve(settings))

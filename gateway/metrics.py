@@ -35,6 +35,10 @@ RECOVERY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 60)
 """From another Triton that is there already to the longest wait for a restart."""
 PROTOCOLS = ("websocket", "deepgram", "realtime", "twilio", "file")
 """Ways in."""
+BAD_REQUEST = "bad_request"
+"""Why a client of another protocol is refused who asks for what cannot be served."""
+_REASONS = (BAD_REQUEST, *(kind.wire_name for kind in RefusalType if kind.status != 404))
+"""Nobody who asks for a path that does not exist has asked for a session."""
 
 
 class Owing(Protocol):
@@ -100,7 +104,7 @@ class Metrics:
         self._ends.labels("none" if code is None else str(int(code))).inc()
 
     def refused(self, reason: str) -> None:
-        """A request has got no session; `reason` is a refusal's type."""
+        """A request has got no session; `reason` is a refusal's type, or `BAD_REQUEST`."""
         self._refusals.labels(reason).inc()
 
     def audio(self, audio_s: float) -> None:
@@ -147,8 +151,8 @@ class Metrics:
         for protocol in protocols:
             self._sessions.labels(protocol)
             self._streams.labels(protocol)
-        for kind in RefusalType:
-            self._refusals.labels(kind.wire_name)
+        for reason in _REASONS:
+            self._refusals.labels(reason)
         for code in CloseCode:
             self._ends.labels(str(int(code)))
 

@@ -16,10 +16,13 @@ import sys
 
 from aiohttp import web
 
+from gateway.exposition import PATH as METRICS_PATH
+from gateway.exposition import create_metrics_app
 from gateway.keys import KeysError
 from gateway.server import GATEWAY, Gateway, create_app
 from gateway.settings import Settings
 from gateway.tls import Certificate, CertificateError
+from gateway.tracing import TracingUnavailable, tracing_to
 
 SHUTDOWN_TIMEOUT_S = 0.5
 """aiohttp's own patience, after the gateway has ended its sessions."""
@@ -50,8 +53,9 @@ async def serve(settings: Settings) -> int:
     signals = _listen_for_signals()
     try:
         certificate = _certificate(settings)
-        app = create_app(settings)
-    except (CertificateError, KeysError) as error:
+        tracing = tracing_to(settings.otlp_endpoint)
+        app = create_app(settings, tracing)
+    except (CertificateError, KeysError, TracingUnavailable) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     gateway = app[GATEWAY]
@@ -66,12 +70,42 @@ async def serve(settings: Settings) -> int:
         sys.stderr.write(f"{_why_no_port(settings, error)}\n")
         await runner.cleanup()
         return 1
+    metrics = await _serve_metrics(settings, gateway)
+    if metrics is None:
+        await runner.cleanup()
+        return 1
     _log_start(runner, settings, gateway)
     await _run(signals, settings, gateway, certificate)
     await site.stop()
     await gateway.stop()  # before aiohttp's cleanup, which makes connections deaf first
     await runner.cleanup()
+    await metrics.cleanup()  # to the end, since it is there that a drain shows
+    tracing.close()
     return 0
+
+
+async def _serve_metrics(settings: Settings, gateway: Gateway) -> web.AppRunner | None:
+    """The metrics' own server, which listens nowhere without a port; None: its port is taken."""
+    app = create_metrics_app(gateway.telemetry.metrics.registry)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    await runner.setup()
+    if settings.metrics_port is None:
+        return runner
+    site = web.TCPSite(runner, settings.metrics_host, settings.metrics_port)
+    try:
+        await site.start()
+    except OSError as error:
+        where = f"{settings.metrics_host}:{settings.metrics_port}"
+        sys.stderr.write(
+            f"cannot listen on {where} for metrics: {error.strerror or error}; set "
+            "GATEWAY_METRICS_PORT to a free port or GATEWAY_METRICS_HOST to an address of this "
+            "machine\n"
+        )
+        await runner.cleanup()
+        return None
+    for host, port, *_ in runner.addresses:
+        logger.info("metrics on http://%s:%s%s", host, port, METRICS_PATH)
+    return runner
 
 
 async def _run(

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from functools import partial
 
 from aiohttp import web
@@ -22,8 +22,11 @@ from gateway.dialects.entrances import entrances
 from gateway.dialects.peer import TranslatedPeer
 from gateway.dialects.twilio.calls import Calls
 from gateway.door import STOPPING, Door, Place
+from gateway.gauges import Gauges, State
 from gateway.keys import Key
+from gateway.logs import fields
 from gateway.messages import cut
+from gateway.metrics import BAD_REQUEST
 from gateway.page import serve as page
 from gateway.peer import Peer
 from gateway.refusal import Refusal, RefusalType, refuse
@@ -31,6 +34,8 @@ from gateway.rest import routes as rest
 from gateway.schemas import routes as schemas
 from gateway.session import Session, Shared
 from gateway.settings import Settings
+from gateway.telemetry import Telemetry
+from gateway.tracing import Off, Tracing
 from gateway.tritons import Tritons
 
 WEBSOCKET_PATHS = (
@@ -41,6 +46,8 @@ WEBSOCKET_PATHS = (
     "/v1/websocket",
 )
 """Paths that clients in the field use. They all mean the same session."""
+WEBSOCKET = "websocket"
+"""The name of our own protocol, beside those of the dialects."""
 STOP_TIMEOUT_S = 3.0
 """For all sessions to end when the server is told to stop; what is left then is cancelled."""
 
@@ -57,9 +64,10 @@ def _as_it_is(refusal: Refusal) -> Refusal:
 class Gateway:
     """The sessions of one process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing) -> None:
         """Raises KeysError when the file of keys cannot be used."""
         self._settings = settings
+        self.telemetry = Telemetry(tracing=tracing)
         self.shared: Shared
         """What a session takes; there while the application runs."""
         self._admission = Admission(
@@ -100,8 +108,15 @@ class Gateway:
         settings = self._settings
         tritons = Tritons(settings.tritons, settings.hang_timeout_s)
         self.shared = Shared(
-            settings, tritons, self._admission, self._hop_samples, self._draining, self._stopping
+            settings,
+            tritons,
+            self._admission,
+            self._hop_samples,
+            self._draining,
+            self._stopping,
+            self.telemetry,
         )
+        self.telemetry.metrics.registry.register(Gauges(self._state))
         yield
         await tritons.close()
 
@@ -131,6 +146,19 @@ class Gateway:
         if not self.sessions:
             self._all_left.set()
 
+    def _state(self) -> State:
+        now, admission = time.monotonic(), self._admission
+        return State(
+            max_streams=self._settings.max_streams,
+            free_streams=self.door.free_streams(),
+            is_draining=self.door.is_closed,
+            is_overloaded=admission.is_overloaded(now),
+            partial_delay_s=admission.partial_delay_s(now),
+            final_delay_s=admission.final_delay_s(now),
+            audio_in_flight_s=self.telemetry.metrics.audio_in_flight_s,
+            tritons=self.shared.tritons.states(),
+        )
+
     async def report_health(self, _: web.Request) -> web.Response:
         """`/healthz`: the process is alive, how full it is, and how late the engine is."""
         now = time.monotonic()
@@ -154,8 +182,9 @@ class Gateway:
         """Upgrade and serve one session, or say in JSON why not."""
         answer = self.door.ask(request.headers)
         if isinstance(answer, Refusal):
-            return _refused(request, answer)
-        return await self._upgrade(request, answer, Socket(self._settings.max_message_bytes))
+            return self._refuse(request, answer)
+        socket = Socket(self._settings.max_message_bytes)
+        return await self._upgrade(request, answer, socket, WEBSOCKET)
 
     async def serve_dialect(self, entrance: Entrance, request: web.Request) -> web.StreamResponse:
         """The same for a client of another protocol, in its own terms."""
@@ -165,24 +194,29 @@ class Gateway:
         shown = entrance.shown_key(upgrade, self.door.keys.secrets)
         answer = self.door.ask(request.headers, shown)
         if isinstance(answer, Refusal):
-            return _refused(request, answer, entrance.refuse)
+            return self._refuse(request, answer, entrance.refuse)
         try:
             dialect = entrance.begin(upgrade)
         except RefusedUpgrade as refused:
-            logger.info("%s is refused: it asks for what cannot be served", request.remote)
+            self.telemetry.metrics.refused(BAD_REQUEST)
+            logger.info(
+                "%s is refused: it asks for what cannot be served",
+                request.remote,
+                extra=fields(reason=BAD_REQUEST),
+            )
             return _response(refused.refusal)
         socket = Socket(self._settings.max_message_bytes, dialect.farewell)
         socket.headers.update(dialect.response_headers)
-        return await self._upgrade(request, answer, socket, entrance.refuse, dialect)
+        return await self._upgrade(request, answer, socket, entrance.name, entrance.refuse, dialect)
 
     async def serve_listener(self, request: web.Request) -> web.StreamResponse:
         """Upgrade, and tell what is said in a call."""
         answer = self.door.identify(request.headers)
         if isinstance(answer, Refusal):
-            return _refused(request, answer)
+            return self._refuse(request, answer)
         socket = Socket(self._settings.max_message_bytes)
         if not socket.can_prepare(request).ok:
-            return _refused(request, _no_upgrade())
+            return self._refuse(request, _no_upgrade())
         await socket.prepare(request)
         connection, call = self._connection(socket, request), request.match_info["call"]
         await listening.listen(connection, self._calls, call, self._over)
@@ -193,37 +227,65 @@ class Gateway:
         request: web.Request,
         key: Key,
         socket: Socket,
+        protocol: str,
         shape: Shape = _as_it_is,
         dialect: Dialect | None = None,
     ) -> web.StreamResponse:
         if not socket.can_prepare(request).ok:
             # The last reason, so a plain request learns the others: a browser tells its page
             # nothing of a refused upgrade.
-            return _refused(request, _no_upgrade(), shape)
-        with self.door.place(key) as place:
+            return self._refuse(request, _no_upgrade(), shape)
+        with self.place(key, protocol, request.headers) as place:
             await socket.prepare(request)
             connection = self._connection(socket, request)
             peer = TranslatedPeer(connection, dialect) if dialect else connection
             await self.serve(peer, place, request.remote)
         return socket
 
+    @contextlib.contextmanager
+    def place(self, key: Key, protocol: str, headers: Mapping[str, str]) -> Iterator[Place]:
+        """One of the places, for as long as it is held; whatever is done inside is watched."""
+        with (
+            self.door.place(key) as place,
+            self.telemetry.session(place.id, protocol, headers),
+        ):
+            yield place
+
     async def serve(self, peer: Peer, place: Place, remote: str | None) -> Close:
         """A whole session, for whoever has the place; how it ended comes back."""
         session = Session(peer, self.shared, place.delays)
-        logger.info("session %s starts: %s with %s", place.id, remote, place.key.name)
+        logger.info(
+            "the session starts: %s with %s",
+            remote,
+            place.key.name,
+            extra=fields(remote=remote, key=place.key.name),
+        )
         started_at = time.monotonic()
         end: Close | None = None
         try:
             end = await session.run()
             return end
         finally:
-            logger.info(
-                "session %s ends: code %s, %.1f s of audio in %.1f s",
-                place.id,
-                "none" if end is None else int(end.code),
-                session.audio_s,
-                time.monotonic() - started_at,
-            )
+            self._note_end(end, session.audio_s, time.monotonic() - started_at)
+
+    def _note_end(self, end: Close | None, audio_s: float, took_s: float) -> None:
+        code = None if end is None else int(end.code)
+        self.telemetry.metrics.ended(code)
+        logger.info(
+            "the session ends: code %s, %.1f s of audio in %.1f s",
+            "none" if code is None else code,
+            audio_s,
+            took_s,
+            extra=fields(code=code, audio_s=round(audio_s, 3), duration_s=round(took_s, 3)),
+        )
+
+    def _refuse(
+        self, request: web.Request, refusal: Refusal, shape: Shape = _as_it_is
+    ) -> web.Response:
+        reason = refusal.body["type"]
+        self.telemetry.metrics.refused(reason)
+        logger.info("%s is refused: %s", request.remote, reason, extra=fields(reason=reason))
+        return _response(shape(refusal))
 
     def _connection(self, socket: Socket, request: web.Request) -> Connection:
         settings = self._settings
@@ -238,10 +300,10 @@ class Gateway:
 GATEWAY = web.AppKey("gateway", Gateway)
 
 
-def create_app(settings: Settings) -> web.Application:
+def create_app(settings: Settings, tracing: Tracing | None = None) -> web.Application:
     """The application; run it with aiohttp's runner."""
     app = web.Application()
-    app[GATEWAY] = gateway = Gateway(settings)
+    app[GATEWAY] = gateway = Gateway(settings, tracing or Off())
     app.add_routes(gateway.routes())
     app.cleanup_ctx.append(gateway.run)
     app.on_shutdown.append(gateway.stop)
@@ -250,11 +312,6 @@ def create_app(settings: Settings) -> web.Application:
 
 def _no_upgrade() -> Refusal:
     return refuse(RefusalType.UPGRADE_REQUIRED, "this path speaks websocket (RFC 6455)")
-
-
-def _refused(request: web.Request, refusal: Refusal, shape: Shape = _as_it_is) -> web.Response:
-    logger.info("%s is refused: %s", request.remote, refusal.body["type"])
-    return _response(shape(refusal))
 
 
 async def _report_unknown_path(request: web.Request) -> web.Response:

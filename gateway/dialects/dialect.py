@@ -87,6 +87,8 @@ class Dialect(Protocol):
 class Entrance(Protocol):
     """How a protocol's clients come in. Subclass it."""
 
+    name: str
+    """In metrics and traces; one of `gateway.metrics.PROTOCOLS`."""
     paths: tuple[str, ...]
 
     def shown_key(self, upgrade: Upgrade, keys: Sequence[str]) -> str | None:

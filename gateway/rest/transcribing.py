@@ -31,9 +31,10 @@ async def transcribe(gateway: "Gateway", request: web.Request) -> web.StreamResp
     """
     answer = gateway.door.ask(request.headers)
     if isinstance(answer, Refusal):
+        gateway.telemetry.metrics.refused(answer.body["type"])
         raise ApiError(of_refusal(answer))
     settings = gateway.shared.settings
-    with gateway.door.place(answer) as place:
+    with gateway.place(answer, "file", request.headers) as place:
         upload = await read_form(request, settings.max_file_bytes)
         try:
             asked = parse_form(upload.fields, settings.models)

@@ -27,6 +27,7 @@ _CODES = {
 class DeepgramEntrance(Entrance):
     """`GET /v1/listen`."""
 
+    name = "deepgram"
     paths = ("/v1/listen",)
 
     def begin(self, upgrade: Upgrade) -> DeepgramDialect:

@@ -18,6 +18,7 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 class RealtimeEntrance(Entrance):
     """`GET /v1/realtime`."""
 
+    name = "realtime"
     paths = ("/v1/realtime",)
 
     def begin(self, upgrade: Upgrade) -> RealtimeDialect:

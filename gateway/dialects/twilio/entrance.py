@@ -20,6 +20,7 @@ SIGNATURE = "X-Twilio-Signature"
 class TwilioEntrance(Entrance):
     """`GET /v1/twilio`. Refusals are our own: Twilio reads no more than their status."""
 
+    name = "twilio"
     paths = ("/v1/twilio",)
 
     def __init__(self, calls: Calls) -> None:
