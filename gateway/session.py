@@ -88,6 +88,7 @@ class Session:
         self._uplink: Uplink | None = None
         self._tasks: asyncio.TaskGroup
         self._told_ended = False
+        self._is_stopped = False  # whether the server has ended the audio
 
     @property
     def audio_s(self) -> float:
@@ -213,7 +214,7 @@ class Session:
         if not uplink.ended:
             await uplink.take(packet)
             self._audio_at = self._loop.time()
-        elif not self._told_ended and not self._stopping.is_set():
+        elif not self._told_ended and not self._is_stopped:
             self._told_ended = True
             await self._send_error("the audio has ended with end_audio; more audio is ignored")
 
@@ -226,7 +227,7 @@ class Session:
         if request is Request.HEALTH_CHECK:
             await self._peer.send(HEALTHY)
         elif uplink.ended:
-            if not self._stopping.is_set():  # else we have ended it
+            if not self._is_stopped:  # else we have ended it
                 await self._send_error("the audio has already ended")
         else:
             await self._peer.send(ACKNOWLEDGED)
@@ -250,6 +251,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._stopping.wait()
+        self._is_stopped = True
         if self._uplink is not None:
             self._uplink.hurry()
             with contextlib.suppress(TimeoutError):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from gateway.running import make_runner
 from gateway.server import GATEWAY, create_app
 from gateway.settings import Settings
 from tests.gateway.fake_triton import FakeTriton
@@ -30,7 +31,7 @@ def serve(triton: FakeTriton) -> Serve:
         defaults: dict[str, Any] = {"port": 0, "triton": triton.address, "hop_ms": HOP_MS}
         chosen = Settings(**(defaults | settings))
         app = create_app(chosen)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        runner = make_runner(app)
         await runner.setup()
         await web.TCPSite(runner, chosen.host, chosen.port).start()
         try:
