@@ -1,5 +1,7 @@
 """Settings from the environment."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.hops import hop_ms_for
@@ -17,10 +19,18 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_HOST": "0.0.0.0",
             "GATEWAY_PORT": "9000",
             "GATEWAY_TRITON": "triton:8001",
+            "GATEWAY_PUBLISHED_HOST": "captions.example",
             "GATEWAY_API_KEYS": "one, two",
+            "GATEWAY_API_KEYS_FILE": "/run/keys",
+            "GATEWAY_ALLOW_ANONYMOUS": "true",
+            "GATEWAY_ALLOWED_ORIGINS": "https://One.example/, null",
+            "GATEWAY_TLS_CERTIFICATE": "/run/tls.pem",
+            "GATEWAY_TLS_KEY": "/run/tls.key",
             "GATEWAY_PARTIAL_INTERVAL_S": "1",
             "GATEWAY_MIN_PARTIAL_INTERVAL_S": "0.25",
             "GATEWAY_MAX_STREAMS": "3",
+            "GATEWAY_BURST_STREAMS": "2",
+            "GATEWAY_DRAIN_S": "0",
             "GATEWAY_MAX_PARTIAL_DELAY_S": "1.25",
             "GATEWAY_MAX_FINAL_DELAY_S": "0.75",
             "GATEWAY_HOP_MS": "256",
@@ -44,10 +54,18 @@ def test_every_setting_is_read() -> None:
         host="0.0.0.0",
         port=9000,
         triton="triton:8001",
+        published_host="captions.example",
         api_keys=("one", "two"),
+        api_keys_file=Path("/run/keys"),
+        allow_anonymous=True,
+        allowed_origins=("https://one.example", "null"),
+        tls_certificate=Path("/run/tls.pem"),
+        tls_key=Path("/run/tls.key"),
         partial_interval_s=1,
         min_partial_interval_s=0.25,
         max_streams=3,
+        burst_streams=2,
+        drain_s=0,
         max_partial_delay_s=1.25,
         max_final_delay_s=0.75,
         hop_ms=256,
@@ -81,6 +99,12 @@ def test_every_setting_is_read() -> None:
         ("GATEWAY_PARTIAL_INTERVAL_S", "31", "a number from 0.1 to 30"),
         ("GATEWAY_MIN_PARTIAL_INTERVAL_S", "nan", "a number from 0.1 to 30"),
         ("GATEWAY_MAX_STREAMS", "0", "an integer from 1"),
+        ("GATEWAY_BURST_STREAMS", "0", "an integer from 1"),
+        ("GATEWAY_DRAIN_S", "-1", "a number from 0"),
+        ("GATEWAY_DRAIN_S", "nan", "a number from 0"),
+        ("GATEWAY_ALLOW_ANONYMOUS", "yes", "true or false"),
+        ("GATEWAY_ALLOWED_ORIGINS", "captions.example", "origins such as https://"),
+        ("GATEWAY_ALLOWED_ORIGINS", "https://a.example/page", "origins such as https://"),
         ("GATEWAY_HOP_MS", "100", "auto or a multiple of 32 from 32 to 1984"),
         ("GATEWAY_HOP_MS", "automatic", "auto or a multiple"),
         ("GATEWAY_MAX_FINAL_DELAY_S", "0", "a number above 0"),
@@ -112,6 +136,32 @@ def test_hops_follow_the_load_unless_their_size_is_set(environment: dict[str, st
     for streams, is_ahead in [(1, False), (20, False), (1, True)]:
         expected = ms_to_samples(hop_ms_for(streams, is_ahead))
         assert settings.hop_samples(streams, is_ahead) == expected
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "127.8.8.8", "localhost"])
+def test_without_keys_it_may_listen_to_this_machine(host: str) -> None:
+    assert Settings.from_environment({"GATEWAY_HOST": host}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "captions.example"])
+def test_without_keys_it_may_be_reached_by_others_only_if_told_so(host: str) -> None:
+    for variable in ("GATEWAY_HOST", "GATEWAY_PUBLISHED_HOST"):
+        with pytest.raises(SettingsError, match="and there are no keys"):
+            Settings.from_environment({variable: host})
+        for has in ("API_KEYS=a", "API_KEYS_FILE=/run/keys", "ALLOW_ANONYMOUS=true"):
+            name, _, value = has.partition("=")
+            assert Settings.from_environment({variable: host, f"GATEWAY_{name}": value})
+
+
+def test_the_address_at_which_others_reach_it_is_the_one_that_counts() -> None:
+    inside = {"GATEWAY_HOST": "0.0.0.0", "GATEWAY_PUBLISHED_HOST": "127.0.0.1"}
+    assert Settings.from_environment(inside).host == "0.0.0.0"
+
+
+@pytest.mark.parametrize("alone", ["GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"])
+def test_a_certificate_and_its_key_need_each_other(alone: str) -> None:
+    with pytest.raises(SettingsError, match="need each other"):
+        Settings.from_environment({alone: "/run/file"})
 
 
 def test_keys_are_never_shown() -> None:
