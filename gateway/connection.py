@@ -17,6 +17,7 @@ from aiohttp.http_websocket import WebSocketError
 from gateway.auth import ANSWERED
 from gateway.closing import ClientGone, Close, CloseCode, Farewell, farewell
 from gateway.messages import Frame
+from gateway.pace import Pace
 from gateway.patience import Patience
 
 CLOSE_TIMEOUT_S = 1.0
@@ -96,6 +97,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
         self._patience = Patience()
+        self._pace = Pace(self._loop.time())
         self._writing: set[asyncio.Task[None]] = set()
 
     async def receive(self, until: float) -> bytes | str | None:
@@ -118,7 +120,9 @@ class Connection:
             lost_at = self._heard_at + SILENT_PINGS * self._ping_s
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 data: bytes | str = message.data
+                await self._keep_pace(data)
                 return data
+            await self._keep_pace(b"")
             await self._control(message)
 
     async def send(self, frame: Frame) -> None:
@@ -132,20 +136,14 @@ class Connection:
         if self._takes_at_once(len(text)):
             await self._await_write(self._socket.send_str(text))
             return
-        try:
-            async with asyncio.timeout(self._send_timeout_s):
-                await self._write(self._socket.send_str(text))
-        except TimeoutError:
-            raise Close(
-                CloseCode.OVERLOADED,
-                f"the client has read nothing for {self._send_timeout_s:g} s",
-            ) from None
+        await self._write_in_time(self._socket.send_str(text))
 
     async def keep_alive(self) -> NoReturn:
         """Ping for ever. Whether the client answers shows in `receive`.
 
         Raises:
             ClientGone: the connection is closed, which nobody sees who is not reading.
+            Close: the client does not read.
         """
         ping_at = self._loop.time() + self._ping_s
         while True:
@@ -154,7 +152,7 @@ class Connection:
                 raise ClientGone
             if self._loop.time() >= ping_at:
                 ping_at += self._ping_s
-                await self._write(self._socket.ping())
+                await self._write_in_time(self._socket.ping())
 
     async def close(self, end: Close) -> None:
         """Tell how it ends, close, and see to it that the connection ends."""
@@ -171,6 +169,23 @@ class Connection:
         if self._transport is not None and self._transport.get_write_buffer_size():
             self._transport.abort()  # nobody reads it, so it would stay open for ever
         await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _keep_pace(self, message: bytes | str) -> None:
+        """Have a client wait that sends too many messages. It also lets others have their turn:
+        reading what has come already does not."""
+        wait_s = self._pace.wait_s(message, self._loop.time())
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
+    async def _write_in_time(self, writing: Coroutine[None, None, None]) -> None:
+        try:
+            async with asyncio.timeout(self._send_timeout_s):
+                await self._write(writing)
+        except TimeoutError:
+            raise Close(
+                CloseCode.OVERLOADED,
+                f"the client has read nothing for {self._send_timeout_s:g} s",
+            ) from None
 
     async def _write(self, writing: Coroutine[None, None, None]) -> None:
         """Write, and wait until the client takes it. Giving up waiting does not stop the writing:
@@ -201,7 +216,7 @@ class Connection:
 
     async def _control(self, message: WSMessage) -> None:
         if message.type is WSMsgType.PING:
-            await self._write(self._socket.pong(message.data))
+            await self._write_in_time(self._socket.pong(message.data))
         elif message.type is WSMsgType.ERROR and isinstance(message.data, WebSocketError):
             raise Close(message.data.code)
         elif message.type is not WSMsgType.PONG:
