@@ -80,7 +80,7 @@ def test_perf_analyzer_gets_partials_and_finals_of_real_time_streams(
 
 @needs_the_program
 def test_perf_analyzer_measures_the_engine_alone(server: Server, tmp_path: Path) -> None:
-    flags = ["--measure-s=1", "--stability=10000", "--concurrency=2", "--speech-s=2"]
+    flags = ["--measure-s=2", "--stability=10000", "--concurrency=2", "--speech-s=2"]
     (step,) = run(server, tmp_path, "whisper", *flags)["steps"]
     report = step["perf_analyzer"]
     assert report["per_s"] > 0
