@@ -31,6 +31,7 @@ demo: $(VENV)/runtime.stamp $(WEIGHTS) ## the same, but end after the proof
 .PHONY: test
 test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
 	@build/install_chromium.sh
+	@build/install_prometheus.sh
 	$(BIN)/python -m pytest
 
 .PHONY: bench
