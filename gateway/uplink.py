@@ -86,7 +86,7 @@ class Uplink:
         self._decoder = PacketDecoder(options.audio)
         self._blocker = HopBlocker(lambda: hop_samples(delays.is_ahead))
         self._turn = asyncio.Lock()
-        self._end_hop: int | None = None  # while its answer, with the last final, is owed
+        self._end_hop: int | None = None  # while its answer, or one before it, is owed
         self._loop = asyncio.get_running_loop()
         self._lost = False  # whether the present stream has been given up
         self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
@@ -139,8 +139,8 @@ class Uplink:
         """An answer has been relayed: what it settles need not be kept."""
         if self.in_flight.get(answer.hop) is not None:
             self.in_flight.leave(answer.hop)
-            if answer.hop == self._end_hop:
-                self._end_hop = None
+            if self.in_flight.oldest_position() is None:
+                self._end_hop = None  # a final may still wait for that of an earlier utterance
         if self._relay.resume is not None:
             self._tape.settle(self._relay.resume)
         oldest = self.in_flight.oldest_position()
