@@ -1,10 +1,12 @@
 """The audio of a session that may have to be sent again: what no final has settled yet.
 
 When Triton is lost, everything it knew of the session is lost with it. What is on the tape is sent
-to another as a new sequence, and the pipeline goes on as if it had never stopped: it hears
-`WARM_UP_SAMPLES` again without looking for speech in them, so that its voice-activity model is in
-the state that it was in. Pure: it knows no Triton and no hop. Positions are in samples, counted
-from the start of the session's audio.
+to another as a new sequence, and the pipeline goes on as if it had never stopped: each final tells
+the state of the voice-activity model a little before its end, from which the audio is heard again
+without looking for speech in it. Where nothing has become final for longer than the tape reaches,
+which is silence, there is no such state: then the model begins afresh, and the utterance may begin
+or end a little earlier or later than it would have. Pure: it knows no Triton and no hop. Positions
+are in samples, counted from the start of the session's audio.
 
 The tape is bounded: an utterance and the silence that ends it are not longer than `longest`, so
 audio that lies further than that before the oldest unanswered hop is settled, whether or not there
@@ -19,8 +21,8 @@ from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, VAD_FRAME_SAMPLES, ms_to_s
 from pipeline.options import StreamOptions
 
 WARM_UP_SAMPLES = 2 * SAMPLE_RATE
-"""Silero's recurrent state depends on what lies further back only in digits that nobody sees; and
-it is more than the lead-in that a window may have in front of its speech, 384 ms."""
+"""More than the lead-in that a window may have in front of its speech, 384 ms. It does not bring
+the model's state back, nor would a minute: that depends on all that was heard."""
 MARGIN_SAMPLES = 5 * SAMPLE_RATE
 """Added to the longest utterance: a cut is made once the audio behind it is there."""
 
@@ -81,11 +83,11 @@ class Tape:
         """Every hop before this position has been answered, so what is far before it is settled."""
         bound = position - self._longest
         if bound > self._listen_from:
-            self._move_to({**self._resume, **_from(bound)})
+            self._move_to({**_without_state(self._resume), **_from(bound)})
 
     def rewind(self) -> Replay:
         """What has to be sent again now."""
-        start = self._frame_before(self._listen_from - self._warm_up)
+        start = self._first_needed()
         pcm = bytes(self._pcm[(start - self._start) * SAMPLE_BYTES :])
         return Replay(start, self._resume, pcm)
 
@@ -95,15 +97,25 @@ class Tape:
 
     def _move_to(self, resume: Mapping[str, Any]) -> None:
         self._resume = resume
-        drop = self._frame_before(self._listen_from - self._warm_up) - self._start
+        drop = self._first_needed() - self._start
         if drop > 0:
             del self._pcm[: drop * SAMPLE_BYTES]
             self._start += drop
+
+    def _first_needed(self) -> int:
+        """Where a replay starts: it is on the tape."""
+        if self._resume.get("vad_state") and self._resume["vad_state_at"] >= self._start:
+            return int(self._resume["vad_state_at"])
+        return self._frame_before(self._listen_from - self._warm_up)
 
     def _frame_before(self, position: int) -> int:
         """The last beginning of a VAD frame at or before a position, that is on the tape."""
         frames = (position - self._grid) // VAD_FRAME_SAMPLES
         return max(self._start, self._grid + frames * VAD_FRAME_SAMPLES)
+
+
+def _without_state(resume: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in resume.items() if not name.startswith("vad_state")}
 
 
 def _from(position: int) -> Mapping[str, Any]:

@@ -6,7 +6,9 @@ itself; one that hangs does not, so its streams are given up once it has been si
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from gateway.closing import EngineUnavailable
@@ -15,6 +17,8 @@ from gateway.tracing import Metadata
 from gateway.triton import HEALTH_TIMEOUT_S, Answer, Triton, TritonStream
 
 PROBE_INTERVAL_S = 1.0
+DISTRUST_S = 10.0
+"""How long a Triton that has lost a stream comes after the others."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +31,10 @@ class Tritons:
         self._hang_timeout_s = hang_timeout_s
         self._unwell: dict[Triton, str] = {}
         """Why no new stream goes there. Until it was asked, a Triton counts as well."""
+        self._lost_at: dict[Triton, float] = {}
+        """When it has last lost a stream, of those that were well all the time since."""
         self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._probes = [
             asyncio.create_task(self._probe(triton), name="gateway-probe")
             for triton in self._tritons
@@ -69,46 +76,64 @@ class Tritons:
         broken: TritonStream,
         hear: Callable[[Answer], None],
         until: float,
+        pause_s: float,
         metadata: Metadata = (),
     ) -> TritonStream:
         """A stream in place of one that has broken, as soon as a Triton is well.
 
         Args:
-            broken: its Triton is asked anew before it is trusted again.
+            broken: its Triton is trusted again only if no other is well, and once it was asked.
             hear: see `open_stream`, as for `metadata`.
             until: of the loop's clock: how long to wait.
+            pause_s: how long to wait for another before the same one is taken.
 
         Raises:
             EngineUnavailable: none was by then.
         """
-        await self._ask(broken.triton)
+        lost = broken.triton
+        self._lost_at[lost] = self._loop.time()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(min(until, self._loop.time() + pause_s)):
+                await self._until(lambda: bool(self._well(but=lost)))
+        if not self._well(but=lost) and lost not in self._unwell:
+            await self._ask(lost)
         try:
             async with asyncio.timeout_at(until):
-                while len(self._unwell) == len(self._tritons):
-                    self._changed.clear()
-                    await self._changed.wait()
+                await self._until(lambda: bool(self._well()))
         except TimeoutError:
             raise EngineUnavailable("; ".join(self._unwell.values())) from None
-        return self._choose(broken.triton).open_stream(hear, metadata)
+        return self._choose(lost).open_stream(hear, metadata)
 
     def _choose(self, but: Triton | None = None) -> Triton:
-        """The one with the fewest streams; `but` only if no other is well."""
-        well = [triton for triton in self._tritons if triton not in self._unwell]
-        others = [triton for triton in well if triton is not but]
-        return min(others or well or self._tritons, key=lambda triton: len(triton.streams))
+        """The one with the fewest streams; `but` only if no other is well.
+
+        One that has lost a stream a moment ago comes last: it may call itself ready and be of no
+        use, and with the fewest streams it would get every new one.
+        """
+        trusted_at = self._loop.time() - DISTRUST_S
+        choice = self._well(but) or self._well() or self._tritons
+        lost_at = self._lost_at
+        return min(choice, key=lambda t: (lost_at.get(t, -math.inf) > trusted_at, len(t.streams)))
+
+    def _well(self, but: Triton | None = None) -> list[Triton]:
+        return [each for each in self._tritons if each not in self._unwell and each is not but]
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _probe(self, triton: Triton) -> None:
         """Ask for ever."""
-        loop = asyncio.get_running_loop()
-        heard_at = loop.time()
+        heard_at = self._loop.time()
         while True:
             if await triton.is_silent(min(HEALTH_TIMEOUT_S, self._hang_timeout_s)):
                 self._note(triton, f"Triton at {triton.address} does not answer")
-                if loop.time() - heard_at >= self._hang_timeout_s:
+                if self._loop.time() - heard_at >= self._hang_timeout_s:
                     for stream in list(triton.streams):
                         stream.give_up(self._unwell[triton])
             else:
-                heard_at = loop.time()
+                heard_at = self._loop.time()
                 await self._ask(triton)
             await asyncio.sleep(PROBE_INTERVAL_S)
 
@@ -119,6 +144,7 @@ class Tritons:
         if why_not is None:
             if self._unwell.pop(triton, None) is not None:
                 logger.info("Triton at %s is ready", triton.address)
+                self._lost_at.pop(triton, None)  # it has been started again
             self._changed.set()
         elif triton not in self._unwell:
             logger.warning("no stream goes to it for now: %s", why_not)

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from gateway.admission import StreamDelays
@@ -33,18 +32,21 @@ from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_samples, samples_to_
 
 SLICE_BYTES = 16_384
 """Decoded at a time, so that a packet of megabytes does not hold up other sessions."""
-ANSWERS_TIMEOUT_S = 1.0
+ANSWERS_TIMEOUT_S = 10.0
 """How long END waits for the answers to the hops before it: it is the last that can tell the
-voice-activity stage of them. In real time one window is unanswered at most, and its answer comes
-sooner; an engine that is later than this delays the final no further."""
+voice-activity stage of them. A segment that is not answered by then is decoded again with what
+follows it, and the final's text may be another: finals must not depend on the load. An engine that
+is later than this delays the final no further."""
 DISCARD_TIMEOUT_S = 1.0
 """How long the end of an abandoned session may take Triton."""
-MAX_LOSSES = 6
-LOSSES_S = 60.0
-"""A session that loses Triton as often as this, in so many seconds, is given up: most likely its
-audio is what Triton dies of."""
+MAX_LOSSES = 4
+"""A session that loses Triton as often as this over the same audio is given up: most likely that is
+what Triton dies of. Fewer than the restarts after which `scripts/serve.py` gives Triton up."""
 MAX_ATTEMPTS = 3
-"""A part that Triton answers with an error is sent again as long as Triton was lost less often."""
+"""A part that Triton answers with an error is sent again as long as it was lost less often."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 4.0
+"""Before a Triton that has just been lost is tried again while there is no other; twice as long
+each time. One of its stages may be dead, which takes time to be noticed there."""
 _REPLAY_HOP_BYTES = ms_to_samples(LONGEST_HOP_MS) * SAMPLE_BYTES
 
 logger = logging.getLogger(__name__)
@@ -89,7 +91,8 @@ class Uplink:
         self._end_hop: int | None = None  # while its answer, or one before it, is owed
         self._loop = asyncio.get_running_loop()
         self._lost = False  # whether the present stream has been given up
-        self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
+        self._losses = 0  # since Triton has last answered all that had been sent when it was lost
+        self._lost_at = 0  # position
         self._recovery: asyncio.Task[None] | None = None
         self._recovered, self._reopened = asyncio.Event(), asyncio.Event()
         self._failure: EngineUnavailable | None = None
@@ -141,10 +144,19 @@ class Uplink:
             self.in_flight.leave(answer.hop)
             if self.in_flight.oldest_position() is None:
                 self._end_hop = None  # a final may still wait for that of an earlier utterance
+        self._settle()
+        if self._lost:
+            return  # nothing is in flight, and it is not because all has been answered
+        oldest = self.in_flight.oldest_position()
+        answered = self.sequencer.position if oldest is None else oldest
+        self._tape.answered(answered)
+        if answered >= self._lost_at:
+            self._losses = 0
+
+    def _settle(self) -> None:
+        """Keep nothing of what the client is told for good."""
         if self._relay.resume is not None:
             self._tape.settle(self._relay.resume)
-        oldest = self.in_flight.oldest_position()
-        self._tape.answered(self._tape.end if oldest is None else oldest)
 
     async def close(self) -> None:
         """Leave nothing behind: an open utterance is dropped undecoded, the stream is closed."""
@@ -242,8 +254,7 @@ class Uplink:
     @property
     def may_try_again(self) -> bool:
         """Whether a part that Triton has failed at is worth another attempt."""
-        recent = [at for at in self._losses if self._loop.time() - at < LOSSES_S]
-        return len(recent) < MAX_ATTEMPTS
+        return self._losses < MAX_ATTEMPTS
 
     def lose(self, stream: TritonStream, why: str) -> None:
         """A stream is of no use any more: another takes its place, and what it owes comes again."""
@@ -283,8 +294,8 @@ class Uplink:
         was_open = self.sequencer.is_open
         is_owed = was_open or self._end_hop is not None
         try:
-            self._count_loss(why)
             while self._lost:
+                self._count_loss(why)
                 await self._reopen(until)
                 if is_owed:
                     await self._replay(end=not was_open)
@@ -298,22 +309,27 @@ class Uplink:
             self._reopened.set()
 
     def _count_loss(self, why: str) -> None:
-        self._losses.append(self._loop.time())
-        if len(self._losses) == MAX_LOSSES and self._losses[-1] - self._losses[0] < LOSSES_S:
-            raise EngineUnavailable(f"lost {MAX_LOSSES} times in {LOSSES_S:g} s, at last: {why}")
+        self._losses += 1
+        self._lost_at = self._tape.end
+        if self._losses == MAX_LOSSES:
+            raise EngineUnavailable(f"lost {MAX_LOSSES} times over the same audio, at last: {why}")
 
     async def _reopen(self, until: float) -> None:
         broken = self.stream
         await self._discard()
         await broken.close()
         metadata = self._telemetry.tracing.metadata()
-        self.stream = await self._tritons.reopen_stream(broken, self._hear, until, metadata)
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._losses - 1))
+        self.stream = await self._tritons.reopen_stream(
+            broken, self._hear, until, pause_s, metadata
+        )
         self._lost = False
         self._relay.interrupt(self.sequencer.next_hop)
         self._reopened.set()
 
     async def _replay(self, end: bool) -> None:
         """Send what no final has settled. Returns early when Triton is lost again."""
+        self._settle()  # a final may be on its way to a client that takes its time
         replay = self._tape.rewind()
         audio_s = len(replay.pcm) / SAMPLE_BYTES / SAMPLE_RATE
         logger.info("%.1f s of audio are sent again", audio_s, extra=fields(audio_s=audio_s))

@@ -56,6 +56,8 @@ class Transcription:
             "resume": {
                 "listen_from": self.info.goes_on_at,
                 "settled_until": self.info.end,
+                "vad_state": self.info.vad_state,
+                "vad_state_at": self.info.vad_state_at,
                 # What the engine found, not what the client gave.
                 "found_language": None if self.language_prob is None else self.language,
                 "found_language_prob": self.language_prob or 0.0,

@@ -5,6 +5,8 @@ a websocket client's are. Field names are the pipeline's own; `gateway.protocol`
 metadata onto them. Errors are pydantic's: each names the field and what is accepted.
 """
 
+import base64
+import binascii
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -18,9 +20,22 @@ LEAST_PARTIAL_INTERVAL_S = 0.1
 MAX_PROMPT_CHARS = 4096
 """Whisper keeps the last 223 prompt tokens, about 900 characters; more is cut there, not here."""
 
+VAD_STATE_BYTES = 1152
+"""Silero's recurrent state, 2 x 128 float32, and the last 64 samples (`pipeline.silero`)."""
+
 
 def _language_or_auto(value: str) -> str:
     return AUTO if value.strip().lower() == AUTO else normalize_language(value)
+
+
+def _vad_state(value: str) -> str:
+    try:
+        size = len(base64.b64decode(value, validate=True))
+    except binascii.Error:
+        raise ValueError("not base64") from None
+    if size not in (0, VAD_STATE_BYTES):
+        raise ValueError(f"{size} bytes; a state has {VAD_STATE_BYTES}")
+    return value
 
 
 Language = Annotated[str, AfterValidator(normalize_language)]
@@ -70,6 +85,10 @@ class StreamOptions(BaseModel):
     again: the voice-activity model hears it, and it may lead in to speech."""
     settled_until: Annotated[int, Field(ge=0)] = 0
     """Position up to which the audio is a final's already: no window contains it again."""
+    vad_state: Annotated[str, AfterValidator(_vad_state)] = ""
+    """Base64: what a resumed stream's voice-activity model had heard before `vad_state_at`, which
+    has to be `start_sample`. Empty: nothing."""
+    vad_state_at: Annotated[int, Field(ge=0)] = 0
     found_language: Language | None = None
     found_language_prob: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The language that a resumed stream was found to speak, when `language` is auto."""

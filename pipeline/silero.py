@@ -4,6 +4,7 @@ It keeps no stream's state itself: the recurrent state and the audio context liv
 `SileroState` that the caller owns, one per stream. It knows no endpointing and no Triton.
 """
 
+import base64
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -35,6 +36,24 @@ class SileroState:
 
     recurrent: NDArray[np.float32] = field(default_factory=_zero_state)
     context: NDArray[np.int16] = field(default_factory=_zero_context)
+
+    def copy(self) -> "SileroState":
+        """As it is now."""
+        return SileroState(self.recurrent.copy(), self.context.copy())
+
+    def packed(self) -> str:
+        """As text, for `unpacked`."""
+        return base64.b64encode(self.recurrent.tobytes() + self.context.tobytes()).decode()
+
+    @classmethod
+    def unpacked(cls, text: str) -> "SileroState":
+        """What was packed: `pipeline.options` has checked its length."""
+        data = base64.b64decode(text)
+        recurrent = _zero_state()
+        return cls(
+            np.frombuffer(data[: recurrent.nbytes], np.float32).reshape(recurrent.shape),
+            np.frombuffer(data[recurrent.nbytes :], np.int16),
+        )
 
 
 class SileroVad:

@@ -16,13 +16,14 @@ from pipeline.audio import (
     WHISPER_WINDOW_SAMPLES,
     ms_to_samples,
 )
-from pipeline.endpointing import Endpointer
+from pipeline.endpointing import LEAD_IN_FRAMES, Endpointer
 from pipeline.endpointing_policy import EndpointingPolicy
 from pipeline.feedback import Feedback
 from pipeline.language import AUTO
 from pipeline.options import StreamOptions
 from pipeline.recognised import Language, Recognised
 from pipeline.silero import SileroState
+from pipeline.silero_history import Heard, SileroHistory
 from pipeline.utterance import Window
 from pipeline.window import WindowInfo
 
@@ -61,6 +62,13 @@ def _may_be_cut(options: StreamOptions) -> bool:
     return not (options.language_detection_only or options.beam_results)
 
 
+def _first_state(options: StreamOptions) -> SileroState:
+    """The one that a resumed stream goes on from, if it is of its first sample."""
+    if options.vad_state and options.vad_state_at == options.start_sample:
+        return SileroState.unpacked(options.vad_state)
+    return SileroState()
+
+
 class Stream:
     """State of one stream between its hops."""
 
@@ -71,7 +79,9 @@ class Stream:
         segment: int | None = None,
     ) -> None:
         self.options = options
-        self.silero = SileroState()
+        self.silero = _first_state(options)
+        self._history = SileroHistory()
+        self._position = options.start_sample  # behind the frames that were taken
         self._endpointer = Endpointer(
             _with_early_windows(endpointing_policy(options), early_silence),
             options.start_sample,
@@ -88,10 +98,12 @@ class Stream:
         self._early: tuple[tuple[int, int, int], Language] | None = None
 
     def take_frames(self, audio: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Add a hop's samples [n]; whole frames [m, VAD_FRAME_SAMPLES] come out."""
+        """Add a hop's samples [n]; whole frames [m, VAD_FRAME_SAMPLES] come out, to be scored."""
         samples = np.concatenate((self._rest, audio)) if len(self._rest) else audio
         count = len(samples) // VAD_FRAME_SAMPLES
         self._rest = samples[count * VAD_FRAME_SAMPLES :].copy()
+        self._history.note(self._position, self.silero)
+        self._position += count * VAD_FRAME_SAMPLES
         return samples[: count * VAD_FRAME_SAMPLES].reshape(count, VAD_FRAME_SAMPLES)
 
     def take_feedback(self, text: str) -> None:
@@ -154,6 +166,7 @@ class Stream:
         if window.final:
             self._utterance = Recognised()
         previous, committed = utterance.texts_before(window)
+        heard = self._heard_before(window) if window.final else None
         return WindowInfo(
             number=window.number,
             utterance=window.utterance,
@@ -166,6 +179,8 @@ class Stream:
             end=window.end,
             audio_start=window.audio_start,
             goes_on_at=window.goes_on_at,
+            vad_state="" if heard is None else heard.state.packed(),
+            vad_state_at=0 if heard is None else heard.position,
             speech_probability=round(window.speech_probability, 4),
             language=language[0],
             language_prob=language[1],
@@ -175,6 +190,12 @@ class Stream:
             known=utterance.known_of(window) if window.final or window.segment else None,
             options=self.options,
         )
+
+    def _heard_before(self, final: Window) -> Heard | None:
+        """What the audio behind a final, and all that may lead in to its speech, follows on."""
+        lead_in = LEAD_IN_FRAMES * VAD_FRAME_SAMPLES
+        pad = ms_to_samples(self.options.speech_pad_ms)
+        return self._history.before(final.goes_on_at - max(lead_in, pad) - VAD_FRAME_SAMPLES)
 
     def _language_once(self, window: Window) -> Language:
         """As the early window of the same speech: the engine then knows a whole one already."""

@@ -59,6 +59,10 @@ class WindowInfo(BaseModel):
     audio_start: int
     goes_on_at: int = 0
     """Of a final: position from which on the next utterance is listened for."""
+    vad_state: str = ""
+    """Of a final: the voice-activity model's state at an earlier position, for a stream that is
+    resumed behind it (`pipeline.options`); empty if it is not known."""
+    vad_state_at: int = 0
     speech_probability: float
     language: str | None
     """The language to decode in; None: the engine finds it."""

@@ -47,6 +47,39 @@ def test_behind_a_final_only_what_warms_up_is_heard_again() -> None:
     assert len(tape) == len(replay.pcm) // 2
 
 
+def test_a_final_that_brings_the_models_state_has_it_heard_from_there() -> None:
+    tape = tape_of(9)
+    state_at = 5 * SAMPLE_RATE + 13
+    settled = final(7 * SAMPLE_RATE, 6 * SAMPLE_RATE, vad_state="AAAA", vad_state_at=state_at)
+    tape.settle(settled)
+    replay = tape.rewind()
+    assert (replay.start, replay.resume) == (state_at, settled)
+    assert replay.pcm == pcm(state_at, 9 * SAMPLE_RATE - state_at)
+    assert len(tape) == len(replay.pcm) // 2
+
+
+def test_a_state_from_before_what_is_on_the_tape_is_of_no_use() -> None:
+    tape = tape_of(60)
+    tape.answered(tape.end)
+    start = tape.rewind().start
+    assert start > 0
+    tape.settle(
+        final(50 * SAMPLE_RATE, 50 * SAMPLE_RATE, vad_state="AAAA", vad_state_at=start - 512)
+    )
+    wanted = 50 * SAMPLE_RATE - WARM_UP_SAMPLES
+    assert wanted - VAD_FRAME_SAMPLES < tape.rewind().start <= wanted
+
+
+def test_a_state_is_forgotten_with_the_audio_behind_it() -> None:
+    tape = tape_of(9)
+    tape.settle(final(7 * SAMPLE_RATE, 6 * SAMPLE_RATE, vad_state="AAAA", vad_state_at=0))
+    tape.append(pcm(9 * SAMPLE_RATE, 60 * SAMPLE_RATE))
+    tape.answered(tape.end)
+    replay = tape.rewind()
+    assert "vad_state" not in replay.resume
+    assert replay.start == (replay.resume["listen_from"] - WARM_UP_SAMPLES) // 512 * 512
+
+
 def test_an_older_final_changes_nothing() -> None:
     tape = tape_of(9)
     tape.settle(final(7 * SAMPLE_RATE, 6 * SAMPLE_RATE))

@@ -35,6 +35,8 @@ def test_defaults_are_the_protocols() -> None:
         "start_sample": 0,
         "listen_from": 0,
         "settled_until": 0,
+        "vad_state": "",
+        "vad_state_at": 0,
         "found_language": None,
         "found_language_prob": 0.0,
     }
@@ -71,6 +73,8 @@ def test_bounds_belong_to_what_is_accepted_and_nothing_beyond(
         ("repetition_penalty", 0.0),
         ("repetition_penalty", 5.1),
         ("start_sample", -1),
+        ("vad_state", "no base64"),
+        ("vad_state", "AAAA"),
         ("prompt", "x" * (MAX_PROMPT_CHARS + 1)),
         ("language", "xx"),
         ("language", 7),

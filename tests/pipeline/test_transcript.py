@@ -54,6 +54,8 @@ OAK: dict[str, Any] = {
     "end": 108_544,
     "audio_start": 51_712,
     "goes_on_at": 113_664,
+    "vad_state": "AAAA",
+    "vad_state_at": 40_960,
 }
 
 
@@ -117,6 +119,8 @@ def test_a_final_says_what_the_sample_says(
         "resume": {
             "listen_from": 113_664,
             "settled_until": 108_544,
+            "vad_state": "AAAA",
+            "vad_state_at": 40_960,
             "found_language": None,
             "found_language_prob": 0.0,
         },

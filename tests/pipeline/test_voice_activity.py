@@ -15,7 +15,7 @@ from pipeline.options import StreamOptions
 from pipeline.silero import SileroVad
 from pipeline.utterance import Window
 from pipeline.voice_activity import IDLE_LIMIT_S, Answer, Hop, HopError, VoiceActivity
-from pipeline.window import SettledText
+from pipeline.window import SettledText, WindowInfo
 from tests.pipeline.support import CLIPS, recording
 
 Audio = NDArray[np.int16]
@@ -91,6 +91,43 @@ def test_finals_do_not_depend_on_the_sizes_of_hops(
 ) -> None:
     in_frames = finals(VoiceActivity(vad), speech, [512])
     assert finals(VoiceActivity(vad), speech, sizes) == in_frames
+
+
+def resumed(vad: SileroVad, audio: Audio, info: WindowInfo, sizes: Iterable[int]) -> list[Window]:
+    """The finals of a stream that goes on behind this final of another, of the same audio."""
+    options = StreamOptions(
+        start_sample=info.vad_state_at,
+        listen_from=info.goes_on_at,
+        settled_until=info.end,
+        vad_state=info.vad_state,
+        vad_state_at=info.vad_state_at,
+    )
+    stage, hops = VoiceActivity(vad), cut(audio[info.vad_state_at :], sizes)
+    stage.take([Hop(7, NOTHING, start=True, options=options.model_dump_json())], 0.0)
+    answers = [stage.take([Hop(7, hop)], 0.0)[0] for hop in hops]
+    while answers[-1] is not None:
+        answers.append(stage.take([Hop(7, NOTHING)], 0.0)[0])
+    answers += stage.take([Hop(7, NOTHING, end=True)], 0.0)
+    return [window_of(answer) for answer in answers if answer is not None]
+
+
+@settings(deadline=None, max_examples=4)
+@given(st.lists(st.integers(512, MAX_HOP_SAMPLES), min_size=1, max_size=12))
+def test_a_stream_that_is_resumed_behind_any_final_hears_what_it_would_have_heard(
+    vad: SileroVad, jfk: Audio, speech: Audio, sizes: list[int]
+) -> None:
+    audio = np.concatenate([jfk, speech, HALF_SECOND, jfk, HALF_SECOND, speech])
+    stage, told = VoiceActivity(vad), []
+    for hop in stream_hops(7, cut(audio, [HOP_SAMPLES])):
+        (answer,) = stage.take([hop], 0.0)
+        if isinstance(answer, tuple):
+            told.append(answer)
+    assert len(told) > 10
+    for count, (final, info) in enumerate(told[:-1], start=1):
+        assert 0 <= final.goes_on_at - info.vad_state_at < 5 * SAMPLE_RATE
+        rest = [(each.start, each.end, each.audio) for each, _ in told[count:]]
+        again = resumed(vad, audio, info, sizes)
+        assert [(each.start, each.end, each.audio) for each in again] == rest
 
 
 def pieces(vad: SileroVad, audio: Audio, sizes: Iterable[int]) -> list[Window]:
