@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 from build import fetch_weights
 from scripts import shared_memory, triton_options, triton_server
 from scripts.preflight import PreflightError, check_python_library
-from scripts.triton_options import Endpoints
+from scripts.triton_options import Endpoints, trace_options
 from scripts.triton_process import (
     EXIT_TIMEOUT_S,
     check_endpoints,
@@ -41,7 +41,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
             triton_server.make_backends(BACKENDS)
         regions = shared_memory.prefix(os.getpid(), endpoints.grpc_port)
         told = triton_server.environment(environment, model, _silero_vad())
-        return serve(_command(endpoints, regions), told, endpoints, regions)
+        command = [*_command(endpoints, regions), *trace_options(environment)]
+        return serve(command, told, endpoints, regions)
     except PreflightError as error:
         return complain("serve_embedded.py", [str(error)])
 

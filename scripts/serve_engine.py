@@ -37,6 +37,7 @@ from scripts.triton_options import (
     instruction_set,
     joined,
     options,
+    trace_options,
 )
 from scripts.triton_process import (
     EXIT_TIMEOUT_S,
@@ -88,9 +89,8 @@ def main(
         check_endpoints(endpoints)
         print(f"Triton serves {described(manifest)}")
         regions = prefix(os.getpid(), endpoints.grpc_port)
-        return serve(
-            command(repository, manifest, endpoints, regions), settings, endpoints, regions
-        )
+        triton = command(repository, manifest, endpoints, regions) + trace_options(environment)
+        return serve(triton, settings, endpoints, regions)
     except PreflightError as error:
         return complain("serve_engine.py", [str(error)])
 

@@ -18,7 +18,7 @@ from scripts import preflight, shared_memory, triton_server
 from scripts.child import tail
 from scripts.part import Part, shown
 from scripts.preflight import Port, PreflightError
-from scripts.triton_options import LOCAL, reachable
+from scripts.triton_options import LOCAL, reachable, trace_options
 from scripts.triton_pulse import Patience
 from scripts.triton_server import ROOT
 from scripts.triton_watch import TritonWatch
@@ -194,7 +194,7 @@ class Server:
             models.backends,
             regions,
             models.config_name,
-        )
+        ) + trace_options(self._environment)
         weights = fetch_weights.model_folder(settings.model)
         environment = triton_server.environment(
             self._environment,

@@ -5,6 +5,7 @@ standard library alone, so that it also runs where only NVIDIA's own packages ar
 """
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ _EVERYWHERE = {"0.0.0.0": LOCAL, "::": "::1"}
 HEADER_PATTERN = "^options$"
 """The gRPC header that becomes a request parameter of its name: perf_analyzer cannot send JSON in
 any other way."""
+
+TRACES = "TRITON_OTLP_ENDPOINT"
+_NEVER = 2**31 - 1
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Stages and workers share the cores better than threads share a layer."""
@@ -74,6 +78,24 @@ def options(
 def reachable(host: str) -> str:
     """Where a client on this machine reaches a server that listens at `host`, maybe everywhere."""
     return _EVERYWHERE.get(host, host)
+
+
+def trace_options(environment: Mapping[str, str]) -> list[str]:
+    """What sends Triton's spans to OpenTelemetry's collector, if `TRITON_OTLP_ENDPOINT` names one
+    (OTLP over HTTP: `http://collector:4318/v1/traces`).
+
+    Triton traces the requests of streams that carry a trace's context, and of the others one in two
+    thousand million, which is to say none.
+    """
+    endpoint = environment.get(TRACES)
+    if not endpoint:
+        return []
+    return [
+        "--trace-config=mode=opentelemetry",
+        f"--trace-config=opentelemetry,url={endpoint}",
+        "--trace-config=level=TIMESTAMPS",
+        f"--trace-config=rate={_NEVER}",
+    ]
 
 
 def instruction_set() -> dict[str, str]:

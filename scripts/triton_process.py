@@ -4,6 +4,7 @@
 |---|---|---|
 | `TRITON_HOST` | `127.0.0.1` | where gRPC and the metrics listen |
 | `TRITON_GRPC_PORT`, `TRITON_HTTP_PORT`, `TRITON_METRICS_PORT` | 8001, 8000, 8002 | their ports |
+| `TRITON_OTLP_ENDPOINT` | none | where traces are sent; see `triton_options.trace_options` |
 
 HTTP, for health checks, is at 127.0.0.1 always.
 

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from scripts import triton_options
-from scripts.triton_options import AVX512_FLAGS, Endpoints, instruction_set, joined, options
+from scripts.triton_options import (
+    AVX512_FLAGS,
+    Endpoints,
+    instruction_set,
+    joined,
+    options,
+    trace_options,
+)
 
 
 def test_the_models_configuration_and_every_endpoint_are_named() -> None:
@@ -49,3 +56,15 @@ def test_avx512_is_forced_only_where_all_of_it_is_there(monkeypatch: pytest.Monk
 
 def test_folders_that_are_not_there_leave_no_gap_in_a_path() -> None:
     assert joined(Path("/a"), None, "", "/b:/c") == "/a:/b:/c"
+
+
+@pytest.mark.parametrize("environment", [{}, {"TRITON_OTLP_ENDPOINT": ""}])
+def test_triton_sends_no_traces_unless_asked(environment: dict[str, str]) -> None:
+    assert trace_options(environment) == []
+
+
+def test_triton_traces_what_carries_a_context_and_samples_nothing_by_itself() -> None:
+    endpoint = "http://collector:4318/v1/traces"
+    options = trace_options({"TRITON_OTLP_ENDPOINT": endpoint})
+    assert f"--trace-config=opentelemetry,url={endpoint}" in options
+    assert "--trace-config=rate=2147483647" in options
