@@ -48,8 +48,12 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-_BY_IMPORT = {**metadata.packages_distributions(), "google": ["protobuf"]}
-"""`google` is a folder of several packages; only one of them is used here."""
+_BY_IMPORT = {
+    **metadata.packages_distributions(),
+    "google": ["protobuf"],
+    "opentelemetry": ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"],
+}
+"""The two are folders of several packages; only these of them are used here."""
 
 
 def _distributions(module: str) -> set[str]:
