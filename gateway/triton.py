@@ -41,6 +41,9 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.enable_http_proxy", 0),  # Triton is next door, whatever proxy leads out
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # the default of 2 min outlasts a restart of Triton
+    # A Triton that is started again may have another address (a pod always has); by default its
+    # name is looked up twice a minute at most.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
 _DEADLINE_EXCEEDED = str(grpc.StatusCode.DEADLINE_EXCEEDED)
 _STRING_LENGTH = struct.Struct("<I")  # in front of each element of a BYTES tensor
