@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from gateway.uplink import MAX_LOSSES
+from gateway.peer import Incoming
+from gateway.session import Session
+from gateway.uplink import MAX_ATTEMPTS, MAX_LOSSES
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton, SeenHop
+from tests.gateway.memory_peer import MemoryPeer
 from tests.gateway.support import (
     END_AUDIO,
     HOP_SAMPLES,
@@ -29,6 +33,12 @@ HOPS = len(AUDIO) // 2 // HOP_SAMPLES
 PARTIALS: dict[str, Any] = {"streaming_params": {"enable_partial_transcripts": True}}
 
 Frame = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the only Triton is tried again."""
+    monkeypatch.setattr("gateway.uplink.FIRST_PAUSE_S", 0.01)
 
 
 @pytest.fixture
@@ -204,6 +214,103 @@ async def test_a_replay_says_where_listening_goes_on_and_what_language_was_found
     assert options[1]["listen_from"] == options[1]["settled_until"] == settled
     assert options[1].get("start_sample", 0) <= settled
     triton.sequences.clear()  # the one that was open when it broke off
+
+
+class SlowPeer(MemoryPeer):
+    """Takes its time over the first final, and says one thing after the other."""
+
+    def __init__(self, *messages: Incoming) -> None:
+        super().__init__(*messages)
+        self.may_go_on = asyncio.Event()
+
+    async def receive(self, until: float) -> Incoming | None:
+        await asyncio.sleep(0.005)
+        return await super().receive(until)
+
+    async def send(self, frame: Frame) -> None:
+        await super().send(frame)
+        if frame.get("is_final"):
+            await self.may_go_on.wait()
+
+
+async def test_a_final_that_is_on_its_way_to_a_slow_client_does_not_come_again(
+    both: Server, triton: FakeTriton, other: FakeTriton, undisturbed: list[Frame]
+) -> None:
+    size = 2 * HOP_SAMPLES
+    packets = [AUDIO[start : start + size] for start in range(0, len(AUDIO), size)]
+    peer = SlowPeer("{}", *packets, END_AUDIO)
+    triton.breaks_at = other.breaks_at = [9]
+    session = asyncio.create_task(Session(peer, both.gateway.shared).run())
+    while not (triton.hops and other.hops):
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.1)
+    assert len(finals(peer.frames)) == 1
+    peer.may_go_on.set()
+    await session
+    assert told(peer.frames) == undisturbed
+
+
+async def test_what_a_dead_stage_fails_at_is_tried_again_and_again_before_a_client_is_told(
+    server: Server, triton: FakeTriton, undisturbed: list[Frame]
+) -> None:
+    """The only Triton says that it is ready, until somebody starts it again."""
+
+    def error(hop: SeenHop) -> str | None:
+        starts = sum(seen.start for seen in triton.hops)
+        return "Stub process 'whisper_0_0' is not healthy." if starts <= MAX_ATTEMPTS else None
+
+    triton.error = error
+    frames = await transcribe(server, AUDIO, PARTIALS)
+    assert errors(frames) == []
+    assert told(frames) == undisturbed
+
+
+async def test_the_only_triton_is_tried_again_after_ever_longer_pauses(
+    server: Server, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried_at: list[float] = []
+
+    def error(hop: SeenHop) -> str | None:
+        if hop.start:
+            tried_at.append(asyncio.get_running_loop().time())
+        return "out of memory" if len(tried_at) <= MAX_ATTEMPTS else None
+
+    monkeypatch.setattr("gateway.uplink.FIRST_PAUSE_S", 0.05)
+    triton.error = error
+    await transcribe(server, AUDIO)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tried_at)]
+    assert len(pauses) == MAX_ATTEMPTS
+    assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2), strict=True))
+
+
+async def test_new_streams_avoid_a_triton_that_has_just_failed(
+    both: Server, triton: FakeTriton, other: FakeTriton, undisturbed: list[Frame]
+) -> None:
+    """It calls itself ready, and has the fewest streams."""
+    triton.error = lambda _: "not healthy"
+    triton.hops.clear()
+    while not triton.hops:
+        assert told(await transcribe(both, AUDIO)) == undisturbed
+    seen = len(triton.hops)
+    for _ in range(3):
+        assert told(await transcribe(both, AUDIO)) == undisturbed
+    assert len(triton.hops) == seen
+
+
+async def test_losses_do_not_add_up_once_their_audio_has_been_heard(
+    both: Server, triton: FakeTriton, other: FakeTriton, undisturbed: list[Frame]
+) -> None:
+    breaks = range(3, 3 + 7 * (MAX_LOSSES + 2), 7)
+    triton.breaks_at = other.breaks_at = breaks
+    async with both.connect() as client:
+        await client.send("{}")
+        for start in range(0, len(AUDIO), 512):
+            await client.send(AUDIO[start : start + 512])
+            await asyncio.sleep(0.01)
+        await client.send(END_AUDIO)
+        frames = await receive_all(client)
+    assert told(frames) == undisturbed
+    assert sum(hop.index in breaks for hop in triton.hops + other.hops) > MAX_LOSSES
 
 
 async def test_a_session_that_loses_triton_too_often_is_given_up(
