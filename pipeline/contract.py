@@ -78,9 +78,10 @@ its own for that engine, which differs in this one line."""
 
 # Request parameters of a hop, all optional.
 OPTIONS_PARAMETER = "options"
-"""On START: `pipeline.options.StreamOptions` as JSON. Without it the defaults hold. A gRPC header of
-this name does as well (Triton's `--grpc-header-forward-pattern`), for clients such as perf_analyzer
-that cannot send such a parameter."""
+"""On START: `pipeline.options.StreamOptions` as JSON. Without it the defaults hold.
+
+A gRPC header of this name does as well (Triton's `--grpc-header-forward-pattern`), for clients such
+as perf_analyzer that cannot send such a parameter."""
 FEEDBACK_PARAMETER = "feedback"
 """The newest FEEDBACK that the client has received, sent back as it came."""
 DISCARD_PARAMETER = "discard"
