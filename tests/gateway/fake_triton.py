@@ -129,6 +129,7 @@ class SeenHop:
     start: bool
     end: bool
     parameters: dict[str, Any]
+    audio: bytes = field(default=b"", repr=False)
 
 
 @dataclass
@@ -273,6 +274,7 @@ def _seen(request: Any) -> SeenHop:
         start=parameters.pop("sequence_start", False),
         end=parameters.pop("sequence_end", False),
         parameters=parameters,
+        audio=request.raw_input_contents[0],
     )
 
 

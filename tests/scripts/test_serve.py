@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import psutil
@@ -56,6 +57,10 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def is_running(process: psutil.Process, program: str) -> bool:
+    return any(Path(argument).name == program for argument in process.cmdline())
+
+
 def left_in_shared_memory(process: subprocess.Popen[str]) -> list[str]:
     regions = shared_memory.FOLDER.glob(f"streaming_whisper_{process.pid}_*")
     return [region.name for region in regions]
@@ -84,6 +89,28 @@ def test_a_signal_while_it_serves_ends_everything_within_5_s() -> None:
         assert KENNEDY in "".join(lines).lower()
         assert f"ws://127.0.0.1:{environment['GATEWAY_PORT']}/v1/websocket" in lines[-1]
         assert_ends(process, signal.SIGTERM, status=0)
+
+
+def test_what_dies_is_started_again_and_a_line_says_so() -> None:
+    with serving(environment=serving_environment()) as process:
+        lines_until(process, "Serving at")
+        for name, program in (("Triton", "tritonserver"), ("The gateway", "gateway")):
+            (victim,) = [each for each in descendants(process) if is_running(each, program)]
+            victim.kill()
+            said = lines_until(process, "is ready after")
+            assert said[0].startswith(f"{name} has ended with exit status -9: it is started again")
+            assert len(said) == 2
+        assert_ends(process, signal.SIGTERM, status=0)
+
+
+def test_a_signal_while_triton_is_started_again_ends_everything_within_5_s() -> None:
+    with serving(environment=serving_environment()) as process:
+        lines_until(process, "Serving at")
+        (triton,) = [each for each in descendants(process) if is_running(each, "tritonserver")]
+        triton.kill()
+        lines_until(process, "is started again")
+        time.sleep(1)  # into the loading of the stages
+        assert_ends(process, signal.SIGINT, status=0)
 
 
 @pytest.mark.parametrize("moment", ["Triton is starting", "Streaming"])
