@@ -15,6 +15,7 @@ import signal
 import sys
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.exposition import PATH as METRICS_PATH
 from gateway.exposition import create_metrics_app
@@ -37,6 +38,19 @@ FILES_OF_THE_PROCESS = 128
 logger = logging.getLogger(__name__)
 
 
+class _NoBadRequests(logging.Filter):
+    """Leaves out requests that are no HTTP: a line for each would be theirs to write, with what
+    they sent, which may be half of somebody's key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+http_logger = logging.getLogger("gateway.http")
+http_logger.addFilter(_NoBadRequests())
+
+
 def make_runner(app: web.Application) -> web.AppRunner:
     """aiohttp's runner of the application, with the limits that hold before a session begins."""
     return web.AppRunner(
@@ -44,6 +58,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
         access_log=None,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         keepalive_timeout=NO_REQUEST_S,
+        logger=http_logger,
         auto_decompress=False,  # a compressed form could be a bomb, and no client sends one
     )
 
