@@ -44,16 +44,19 @@ class Part:
     _watch: TritonWatch | None = None
     _start_failed: str | None = None
 
-    def start(self, check: Callable[[], None] | None = None) -> None:
-        """Return when it is ready. `check` is called meanwhile; by default the part's own.
+    def launch(self) -> None:
+        """Start it; `wait_until_ready` comes next."""
+        self._child = Child(self.command, self.environment, self.log)
+
+    def wait_until_ready(self, check: Callable[[], None]) -> None:
+        """Return when it is ready. `check` is called meanwhile.
 
         Raises:
-            ServerError: it has ended, or is not ready in time.
+            ServerError: it is not ready in time. And whatever `check` raises.
         """
         begin = time.monotonic()
-        self._child = Child(self.command, self.environment, self.log)
         while not self.is_ready():
-            (check or self.check)()
+            check()
             if time.monotonic() - begin > self.start_timeout_s:
                 raise self.error(f"was not ready after {self.start_timeout_s:.0f} s")
             time.sleep(POLL_S)
@@ -99,7 +102,8 @@ class Part:
         time.sleep(pause_s)
         self._start_failed = None
         try:
-            self.start()
+            self.launch()
+            self.wait_until_ready(self.check)
         except ServerError:
             self._start_failed = self._why_ended() or "was not ready in time"
             self._kill()

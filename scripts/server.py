@@ -245,8 +245,9 @@ class Server:
     def _start_part(self, part: Part) -> None:
         """Wait until it is ready, or raise ServerError."""
         self._parts.append(part)
+        part.launch()
         self._report(f"{part.name} is starting (its log: {shown(part.log)}) ...")
-        part.start(self.check_parts)
+        part.wait_until_ready(self.check_parts)
 
 
 def _silero_vad() -> Path:

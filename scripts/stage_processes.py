@@ -14,13 +14,16 @@ from typing import NamedTuple
 PROC = Path("/proc")
 _STAGE = re.compile(r"/([^/]+)/\d+/model\.py$")
 """In the command line of a Python stage: the model's name."""
-_WORKERS = frozenset({"trtllmExecutorWorker"})
-"""Programs that other backends start for their models."""
+_PROGRAMS = frozenset({"triton_python_backend_stub", "trtllmExecutorWorker"})
+"""What Triton's backends start for their models."""
+_COMM_LENGTH = 15
+"""As much of a program's name as the kernel keeps."""
 
 
 class _Stat(NamedTuple):
     """What /proc/PID/stat says (man proc_pid_stat)."""
 
+    program: str
     state: str
     parent: int
     started: int
@@ -48,21 +51,24 @@ def stage_processes(triton: int) -> list[StageProcess]:
     found = []
     for folder in PROC.glob("[0-9]*"):
         stat = _stat(folder)
-        if stat is not None and stat.parent == triton and (name := _name(folder)) is not None:
-            found.append(StageProcess(name, int(folder.name), stat.started))
+        if stat is not None and stat.parent == triton:
+            name = _stage(folder) or _program(stat)
+            if name is not None:
+                found.append(StageProcess(name, int(folder.name), stat.started))
     return found
 
 
-def _name(folder: Path) -> str | None:
-    """Whose process it is; None: no stage's."""
-    arguments: list[str] = []
+def _stage(folder: Path) -> str | None:
+    """The Python stage whose process it is. One that has ended has no command line any more."""
     with suppress(OSError):
-        arguments = (folder / "cmdline").read_text(errors="replace").split("\0")
-    for argument in arguments:
-        if stage := _STAGE.search(argument):
-            return stage[1]
-    program = Path(arguments[0]).name if arguments else ""
-    return program if program in _WORKERS else None
+        for argument in (folder / "cmdline").read_text(errors="replace").split("\0"):
+            if stage := _STAGE.search(argument):
+                return stage[1]
+    return None
+
+
+def _program(stat: _Stat) -> str | None:
+    return next((name for name in _PROGRAMS if name[:_COMM_LENGTH] == stat.program), None)
 
 
 def _stat(folder: Path) -> _Stat | None:
@@ -70,5 +76,6 @@ def _stat(folder: Path) -> _Stat | None:
         text = (folder / "stat").read_text(errors="replace")
     except OSError:  # it has ended
         return None
-    fields = text.rpartition(")")[2].split()  # a program's name may have blanks and brackets
-    return _Stat(fields[0], int(fields[1]), int(fields[19]))
+    front, _, rest = text.rpartition(")")  # a program's name may have blanks and brackets
+    fields = rest.split()
+    return _Stat(front.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))

@@ -21,6 +21,12 @@ POLL_S = 1.0
 ANSWER_TIMEOUT_S = 1.0
 """For what Triton counts; a question that it does not answer is no life."""
 CLOSE_TIMEOUT_S = 2.0
+CHANNEL_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    # By default a client that was refused while Triton loads its models tries again ever later.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
 
 
 class TritonWatch:
@@ -43,7 +49,7 @@ class TritonWatch:
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
-        with triton.InferenceServerClient(self._address) as client:
+        with triton.InferenceServerClient(self._address, channel_args=CHANNEL_OPTIONS) as client:
             while not self._is_ready(client):
                 if self._closed.wait(POLL_S):
                     return

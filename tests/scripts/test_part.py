@@ -78,7 +78,8 @@ class Trial:
 @pytest.fixture
 def trial(tmp_path: Path) -> Iterator[Trial]:
     trial = Trial(tmp_path)
-    trial.part.start()
+    trial.part.launch()
+    trial.part.wait_until_ready(trial.part.check)
     yield trial
     trial.part.stop()
 

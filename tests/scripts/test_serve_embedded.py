@@ -81,7 +81,7 @@ def test_it_ends_with_a_line_when_one_of_its_stages_does(environment: dict[str, 
         until(lambda: bool(regions(process.pid)))
         time.sleep(2 * triton_watch.POLL_S)  # until the watch has seen that it is ready
         os.kill(stages["log_mel"], signal.SIGKILL)
-        assert process.wait(10) == 1
+        assert process.wait(30) == 1
         assert process.stderr
         last = process.stderr.read().decode().splitlines()[-1]
         assert last == "Triton has lost the process of its stage log_mel: it is ended"

@@ -61,6 +61,7 @@ def test_every_address_can_be_moved() -> None:
     settings = Settings.from_environment(
         {
             "GATEWAY_HOST": "0.0.0.0",
+            "GATEWAY_API_KEYS": "a-key-for-everybody",
             "GATEWAY_PORT": "9000",
             "GATEWAY_TRITON": "[::1]:9001",
             "TRITON_METRICS_PORT": "9002",

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.stage_processes import StageProcess, stage_processes
-from tests.processes import until
+from tests.processes import has_ended, until
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -64,6 +65,16 @@ def test_one_that_was_killed_has_ended_though_nobody_has_taken_note(
     assert stage.returncode is None  # a zombie
     stage.wait()
     assert seen.has_ended
+
+
+def test_one_that_had_ended_before_anybody_looked_is_found_all_the_same(tmp_path: Path) -> None:
+    program = tmp_path / "triton_python_backend_stub"
+    program.symlink_to(sys.executable)
+    with subprocess.Popen([str(program), "-c", "", "/models/whisper/1/model.py"]) as stub:
+        until(lambda: has_ended(psutil.Process(stub.pid)))
+        seen = found(stub)
+        assert seen.name == program.name
+        assert seen.has_ended
 
 
 def test_one_that_is_stopped_has_not_ended(stage: subprocess.Popen[bytes]) -> None:
