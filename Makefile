@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 WHISPER_MODEL ?= base
 PERF ?= ensemble
+PYTEST ?=
 export PYTHON WHISPER_MODEL
 
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes
@@ -32,7 +33,7 @@ demo: $(VENV)/runtime.stamp $(WEIGHTS) ## the same, but end after the proof
 test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
 	@build/install_chromium.sh
 	@build/install_prometheus.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp $(WEIGHTS) ## measure rising numbers of streams, into docs/benchmarks.md
