@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.audio import samples_to_s
 from pipeline.language import UNDETERMINED
+from pipeline.stream_language import StreamLanguage, learnt
 from pipeline.window import SettledText, WindowInfo
 from pipeline.words import join_texts
 
@@ -52,17 +53,25 @@ class Transcription:
 
     def _resume(self) -> dict[str, Any]:
         """How a stream that breaks off behind this final is resumed: options of the next one."""
+        info, language = self.info, self._stream_language()
         return {
             "resume": {
-                "listen_from": self.info.goes_on_at,
-                "settled_until": self.info.end,
-                "vad_state": self.info.vad_state,
-                "vad_state_at": self.info.vad_state_at,
-                # What the engine found, not what the client gave.
-                "found_language": None if self.language_prob is None else self.language,
-                "found_language_prob": self.language_prob or 0.0,
+                "listen_from": info.goes_on_at,
+                "settled_until": info.end,
+                "vad_state": info.vad_state,
+                "vad_state_at": info.vad_state_at,
+                "found_language": None if language is None else language.code,
+                "found_language_prob": 0.0 if language is None else language.prob,
             }
         }
+
+    def _stream_language(self) -> StreamLanguage | None:
+        """What the stream is known to speak behind this final: found, not given by the client."""
+        info = self.info
+        if self.language is None or self.language_prob is None:
+            return info.stream_language
+        found = StreamLanguage(self.language, self.language_prob)
+        return learnt(info.stream_language, found, info.end - info.start)
 
     def _segment(self) -> dict[str, Any]:
         return {

@@ -24,16 +24,13 @@ from pipeline.options import StreamOptions
 from pipeline.recognised import Language, Recognised
 from pipeline.silero import SileroState
 from pipeline.silero_history import Heard, SileroHistory
+from pipeline.stream_language import DETECTION_SAMPLES, StreamLanguage, learnt
 from pipeline.utterance import Window
 from pipeline.window import WindowInfo
 
-DETECTION_SAMPLES = 2 * SAMPLE_RATE
-"""Speech that language detection needs to be trusted; less follows the stream's language."""
 LONGEST_DECODE_SAMPLES = SAMPLE_RATE // 2
 """An early window need not be made sooner than this before the endpoint: a silence that long
 before it often ends in more speech, and the window would be decoded for nothing."""
-TRUSTED_LANGUAGE_PROB = 0.5
-"""A language found with less than this does not become the stream's language."""
 
 
 def endpointing_policy(options: StreamOptions) -> EndpointingPolicy:
@@ -90,9 +87,9 @@ class Stream:
         )
         self._rest = np.empty(0, np.int16)  # samples behind the last whole frame
         self._segment = segment if _may_be_cut(options) else None
-        self._language: tuple[str, float] | None = None
+        self._language: StreamLanguage | None = None
         if options.found_language is not None:
-            self._language = (options.found_language, options.found_language_prob)
+            self._language = StreamLanguage(options.found_language, options.found_language_prob)
         self._echoes_feedback = False
         self._utterance = Recognised()
         self._early: tuple[tuple[int, int, int], Language] | None = None
@@ -182,6 +179,7 @@ class Stream:
             vad_state="" if heard is None else heard.state.packed(),
             vad_state_at=0 if heard is None else heard.position,
             speech_probability=round(window.speech_probability, 4),
+            stream_language=self._language if window.final else None,
             language=language[0],
             language_prob=language[1],
             settled=list(utterance.settled),
@@ -225,7 +223,4 @@ class Stream:
         return None, None
 
     def _learn_language(self, language: str, prob: float, samples: int) -> None:
-        """Long enough and sure enough speech sets the stream's language; the first may be short."""
-        trusted = self._language is None or samples >= DETECTION_SAMPLES
-        if trusted and prob >= TRUSTED_LANGUAGE_PROB:
-            self._language = (language, prob)
+        self._language = learnt(self._language, StreamLanguage(language, prob), samples)

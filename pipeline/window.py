@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.options import StreamOptions
+from pipeline.stream_language import StreamLanguage
 
 
 class SettledText(BaseModel):
@@ -76,6 +77,8 @@ class WindowInfo(BaseModel):
     """What the utterance's partials have agreed on of this segment: it only grows."""
     known: KnownText | None = None
     """The answer to the early window of the same audio, if it is there already."""
+    stream_language: StreamLanguage | None = None
+    """Of a final: what the stream was known to speak before it."""
     options: StreamOptions
 
     @property

@@ -10,12 +10,8 @@ from pipeline.audio import SAMPLE_RATE, VAD_FRAME_SAMPLES, WHISPER_WINDOW_SAMPLE
 from pipeline.endpointing_policy import EndpointingPolicy
 from pipeline.feedback import Feedback
 from pipeline.options import StreamOptions
-from pipeline.stream import (
-    DETECTION_SAMPLES,
-    TRUSTED_LANGUAGE_PROB,
-    Stream,
-    endpointing_policy,
-)
+from pipeline.stream import Stream, endpointing_policy
+from pipeline.stream_language import DETECTION_SAMPLES, TRUSTED_LANGUAGE_PROB
 from pipeline.window import WindowInfo
 
 SHORT_S, LONG_S = 0.5, DETECTION_SAMPLES / SAMPLE_RATE + 1
@@ -138,6 +134,13 @@ def test_short_speech_follows_the_streams_language_and_long_speech_does_not() ->
     short = say(stream, SHORT_S)
     assert (short.language, short.language_prob) == ("fr", SURE)
     assert say(stream, LONG_S).language is None
+
+
+def test_a_final_tells_what_was_known_before_it() -> None:
+    stream = auto()
+    assert say(stream, LONG_S).stream_language is None
+    stream.take_feedback(feedback(1, "fr", SURE))
+    assert say(stream, LONG_S).stream_language == ("fr", SURE)
 
 
 def test_an_unsure_language_is_not_learnt() -> None:

@@ -6,7 +6,8 @@ import pytest
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_SAMPLES
 from pipeline.feedback import Feedback
 from pipeline.options import StreamOptions
-from pipeline.stream import DETECTION_SAMPLES, Stream
+from pipeline.stream import Stream
+from pipeline.stream_language import DETECTION_SAMPLES
 from pipeline.window import SettledText, WindowInfo
 
 SEGMENT_SAMPLES = 3 * SAMPLE_RATE

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.audio import SAMPLE_RATE
 from pipeline.companion import Companion
 from pipeline.engines.request import Hypothesis, output_tensors
 from pipeline.feedback import Feedback
@@ -196,6 +197,31 @@ def test_a_given_language_is_told_even_where_the_model_takes_the_nearest(
     answer = given(tokenizer, beam(tokenizer, "你好。"), language="yue")
     message, _ = writer.write(answer, AUDIO, window_info(0, "yue"))
     assert message["language_code"] == message["segments"][0]["language_code"] == "yue"
+
+
+@pytest.mark.parametrize(
+    ("known", "prob", "seconds", "learnt"),
+    [
+        (None, 0.9, 1, ("fr", 0.9)),
+        (None, 0.4, 5, (None, 0.0)),
+        (("es", 0.8), 0.9, 5, ("fr", 0.9)),
+        (("es", 0.8), 0.9, 1, ("es", 0.8)),
+        (("es", 0.8), 0.4, 5, ("es", 0.8)),
+    ],
+)
+def test_a_resumed_stream_knows_the_language_that_the_stream_would_have_learnt(
+    known: tuple[str, float] | None,
+    prob: float,
+    seconds: int,
+    learnt: tuple[str | None, float],
+    writer: TranscriptWriter,
+    tokenizer: WhisperTokenizer,
+) -> None:
+    answer = found(tokenizer, "fr", prob, beam(tokenizer, "Bonjour."))
+    speech = {"start": 0, "end": seconds * SAMPLE_RATE, "stream_language": known}
+    message, _ = writer.write(answer, AUDIO, window_info(0, None, **speech))
+    resume = message["resume"]
+    assert (resume["found_language"], resume["found_language_prob"]) == learnt
 
 
 def test_detection_only_gives_the_language_and_no_text(
