@@ -38,6 +38,8 @@ REAL_TIME_LEAD_S = 1.0
 """Packets of a second are real time."""
 SETTLING_S = 5.0
 """By then a stream has had partials and most likely a final, and half of what counts is newer."""
+RECOUNT_S = 1.0
+"""How old the number of live streams may be while nobody comes or goes."""
 MAX_LAG_S = 30.0
 """A stream may catch up with what it could not send for so long, and be real time. More is not
 kept: a client that pauses has saved nothing up for a file."""
@@ -121,16 +123,20 @@ class Admission:
         self._partials: deque[tuple[float, float]] = deque()
         self._finals: deque[tuple[float, float]] = deque()
         self._streams: set[StreamDelays] = set()
+        self._live = 0
+        self._counted_at: float | None = None  # None: somebody has come or gone since
 
     def open(self, now: float) -> StreamDelays:
         """The delays of a stream that is let in. Close it at the stream's end."""
         stream = StreamDelays(self, now)
         self._streams.add(stream)
+        self._counted_at = None
         return stream
 
     def forget(self, stream: StreamDelays) -> None:
         """The stream has ended; its delays go on counting until they are old."""
         self._streams.discard(stream)
+        self._counted_at = None
 
     def add(self, is_final: bool, delay_s: float, now: float) -> None:
         """An answer has come after so long."""
@@ -162,6 +168,14 @@ class Admission:
             return 0
         live = sum(stream.is_live(now) for stream in self._streams)
         return max(0, self._capacity.streams(settled, share) - live)
+
+    def live_streams(self, now: float) -> int:
+        """How many streams are live. It is cheap: they are counted when somebody comes or goes, and
+        every second."""
+        if self._counted_at is None or now - self._counted_at >= RECOUNT_S:
+            self._live = sum(stream.is_live(now) for stream in self._streams)
+            self._counted_at = now
+        return self._live
 
     def why_full(self, now: float) -> str | None:
         """Why one more stream would not be served in time, None if it would be; for clients."""

@@ -294,7 +294,8 @@ class Gateway:
         )
 
     def _hop_samples(self, is_ahead: bool) -> int:
-        return self._settings.hop_samples(len(self.sessions), is_ahead)
+        live = self._admission.live_streams(time.monotonic())
+        return self._settings.hop_samples(live, is_ahead)
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

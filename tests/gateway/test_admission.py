@@ -320,3 +320,16 @@ def test_a_stream_that_pauses_leaves_its_room_to_others_and_counts_again_when_it
     stream.play(1, 0.1)
     assert stream.stream.is_live(stream.now)
     assert not stream.stream.is_settled(stream.now)
+
+
+def test_live_streams_are_counted_anew_when_somebody_comes_or_goes_and_every_second() -> None:
+    busy = admission()
+    stream = busy.open(0)
+    assert busy.live_streams(0) == 1
+    other = busy.open(0.1)
+    assert busy.live_streams(0.1) == 2
+    other.close()
+    assert busy.live_streams(0.2) == 1
+    stream.sent(0, HOP_S, False, 1)
+    assert busy.live_streams(1 + RECENT_S - 0.1) == 1
+    assert busy.live_streams(1 + RECENT_S + 1) == 0

@@ -209,6 +209,22 @@ async def test_hops_grow_with_the_number_of_streams(serve: Serve, triton: FakeTr
     assert hops_ms == [32] * 8 + [64] * 4 + [128] * 2 + [256] + [0]
 
 
+async def test_connections_on_which_nobody_speaks_make_no_hop_longer(
+    serve: Serve, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.SETTLING_S", 0.05)
+    async with serve(hop_ms=None) as server, AsyncExitStack() as clients:
+        for _ in range(10):
+            await clients.enter_async_context(server.connect())
+        await asyncio.sleep(0.1)
+        talking = await clients.enter_async_context(server.connect())
+        await talking.send("{}")
+        await talking.send(tone(HOP_SAMPLES).tobytes())
+        await talking.send(END_AUDIO)
+        await receive_all(talking)
+    assert [hop.samples for hop in triton.hops] == [HOP_SAMPLES, 0]
+
+
 async def test_a_plain_request_is_told_to_upgrade(server: Server) -> None:
     status, body = await get(server, "/websocket")
     assert status == 426
