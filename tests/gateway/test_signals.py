@@ -8,7 +8,7 @@ import ssl
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ class Running:
     """A gateway in a process of its own."""
 
     process: Process
-    port: int
+    port: int = 0
+    log: list[str] = field(default_factory=list)
+    """What it has said and nobody has waited for yet."""
 
     def connect(self, key: str | None = None, **options: Any) -> connect:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
@@ -37,33 +39,41 @@ class Running:
         url = f"{scheme}://127.0.0.1:{self.port}/websocket"
         return connect(url, additional_headers=headers, **options)
 
-    async def says(self, text: str) -> None:
+    async def says(self, text: str) -> str:
         """Wait for a line of its log."""
+        async with asyncio.timeout(20):
+            while True:
+                while self.log:
+                    if text in (line := self.log.pop(0)):
+                        return line
+                await asyncio.sleep(0.005)
+
+    async def listen(self) -> None:
+        """Keep its log flowing: a full pipe would hold it up."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(10):
-            while text not in (line := (await self.process.stderr.readline()).decode()):
-                assert line, f"it has ended without saying {text!r}"
+        async for line in self.process.stderr:
+            self.log.append(line.decode())
 
     async def ends(self, within_s: float) -> int | None:
         async with asyncio.timeout(within_s):
-            await self.process.communicate()
-        return self.process.returncode
+            return await self.process.wait()
 
 
 @contextlib.asynccontextmanager
 async def running(triton: FakeTriton, **settings: object) -> AsyncIterator[Running]:
     process = await start(GATEWAY_PORT=0, GATEWAY_TRITON=triton.address, **settings)
+    gateway = Running(process)
+    listening = asyncio.create_task(gateway.listen())
     try:
-        assert process.stderr is not None
-        async with asyncio.timeout(20):
-            while b"listening on" not in (line := await process.stderr.readline()):
-                assert line
-        address = line.decode().partition("listening on ")[2].split()[0].rstrip(",")
-        yield Running(process, int(address.rpartition(":")[2]))
+        line = await gateway.says("listening on")
+        address = line.partition("listening on ")[2].split()[0].rstrip(",")
+        gateway.port = int(address.rpartition(":")[2])
+        yield gateway
     finally:
         if process.returncode is None:
             process.kill()
-            await process.communicate()
+        await process.wait()
+        await listening
 
 
 async def speaking(client: ClientConnection) -> None:
