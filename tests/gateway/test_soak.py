@@ -13,7 +13,7 @@ from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.support import END_AUDIO, finals, receive_all, speech
 from tests.gateway.test_signals import Running, running
 
-WARM_UP, SESSIONS, SIDE_BY_SIDE = 300, 900, 15
+WARM_UP, SESSIONS, SIDE_BY_SIDE = 600, 900, 15
 LEFT_PER_SESSION_BYTES = 4_000
 """A session that leaks would leave forty thousand; allocators leave a few."""
 METADATA = json.dumps({"streaming_params": {"enable_partial_transcripts": True}})
