@@ -27,7 +27,7 @@ EXPOSE 8000 8003
 # Ready, not just alive: `docker compose up --wait` returns when a stream would be served. Docker
 # restarts nothing for it.
 HEALTHCHECK --start-period=30s --interval=5s --timeout=5s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD ["python", "-m", "gateway.probe"]
 CMD ["python", "-m", "gateway"]
 
 
