@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from tests.serving import serving_environment
 
 START_LIMIT_S = 90
 """Two at once on a busy machine."""
+BREATH_S = 0.7
+"""Longer than the silence that ends an utterance."""
 PATIENT = {"GATEWAY_MAX_PARTIAL_DELAY_S": "60", "GATEWAY_MAX_FINAL_DELAY_S": "60"}
 """Nobody is refused because words come late: while a Triton starts, they do."""
 
@@ -139,8 +142,8 @@ class Stream:
     partials: bool = False
     words: bool = False
     """Whether their times are asked for."""
-    pause_s: float = 0.7
-    """Between two recordings: longer than the silence that ends an utterance. 0: none."""
+    pause_s: float = BREATH_S
+    """Between two recordings. 0: they are one utterance."""
 
     @property
     def metadata(self) -> Frame:
@@ -149,41 +152,46 @@ class Stream:
             "streaming_params": {"enable_partial_transcripts": self.partials},
         }
 
-    def audio(self, times: int) -> bytes:
-        """The whole of it, so many times over."""
-        once = recordings.silence(self.pause_s).join(map(recordings.audio, self.names))
-        return recordings.silence(self.pause_s or 1).join([once] * times)
+    def audio(self, count: int) -> bytes:
+        """So many recordings, over and over in their order, with a pause behind the last one."""
+        parts = []
+        for index, name in zip(range(count), cycle(self.names), strict=False):
+            if index:
+                begins_anew = index % len(self.names) == 0
+                parts.append(recordings.silence(BREATH_S if begins_anew else self.pause_s))
+            parts.append(recordings.audio(name))
+        return b"".join(parts)
 
 
 class Said(NamedTuple):
     """A stream that has come to its regular end."""
 
     stream: Stream
-    times: int
-    """How often its recordings were said."""
+    length: int
+    """In recordings."""
     finals: list[Final]
 
 
-async def say(url: str, stream: Stream, times: int, speed: float = 0) -> Said:
-    """Stream its recordings so many times."""
+async def say(url: str, stream: Stream, count: int) -> Said:
+    """Stream so many of its recordings, as fast as it goes."""
     async with talk_at(url, stream.metadata) as talking, asyncio.TaskGroup() as tasks:
         received = tasks.create_task(talking.receive_all())
-        await talking.send_audio(stream.audio(times), speed=speed)
+        await talking.send_audio(stream.audio(count))
         await talking.send(END_AUDIO)
-    return Said(stream, times, finals_of(received.result()))
+    return Said(stream, count, finals_of(received.result()))
 
 
 async def say_until(url: str, stream: Stream, over: asyncio.Event) -> Said:
-    """Stream in real time, again and again, until it is over."""
-    times = 0
+    """Stream in real time, one recording after the other, until it is over."""
+    count = 0
     async with talk_at(url, stream.metadata) as talking, asyncio.TaskGroup() as tasks:
         received = tasks.create_task(talking.receive_all())
-        while not (times and over.is_set()):
-            times += 1
-            sent = len(stream.audio(times - 1)) if times > 1 else 0
-            await talking.send_audio(stream.audio(times)[sent:], speed=1)
+        while not over.is_set():
+            sent = len(stream.audio(count))
+            count += 1
+            await talking.send_audio(stream.audio(count)[sent:], speed=1)
         await talking.send(END_AUDIO)
-    return Said(stream, times, finals_of(received.result()))
+    return Said(stream, count, finals_of(received.result()))
 
 
 async def say_all_while(
