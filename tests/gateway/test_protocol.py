@@ -63,7 +63,7 @@ def test_each_field_sets_its_option_and_no_other(
 
 def test_the_fields_above_are_all_there_are() -> None:
     assert {path for path, *_ in FIELDS} == set(OPTION_OF)
-    resumed = {"start_sample", "listen_from", "settled_until"}
+    resumed = {"start_sample", "listen_from", "settled_until", "vad_state", "vad_state_at"}
     resumed |= {"found_language", "found_language_prob"}
     assert set(OPTION_OF.values()) == set(StreamOptions.model_fields) - resumed
 
