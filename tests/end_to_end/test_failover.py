@@ -21,6 +21,7 @@ from scripts.server import Server, Settings
 from scripts.stage_processes import stage_processes
 from tests.end_to_end.failing import (
     PATIENT,
+    START_LIMIT_S,
     RealGateway,
     RealTriton,
     Said,
@@ -34,8 +35,6 @@ from tests.serving import serving_environment
 
 pytestmark = pytest.mark.timeout(400)
 
-START_LIMIT_S = 90
-"""Of Tritons on a busy machine."""
 HANG_TIMEOUT_S = 2
 FEW = (
     Stream(("jfk",), partials=True),
@@ -85,7 +84,8 @@ def tritons(pair: tuple[RealTriton, RealTriton]) -> tuple[RealTriton, RealTriton
 
 @pytest.fixture(scope="module")
 def gateway(folder: Path, pair: tuple[RealTriton, RealTriton]) -> Iterator[RealGateway]:
-    """In front of both."""
+    """In front of both; it knows from the start that both are there."""
+    until(lambda: all(triton.is_ready for triton in pair), START_LIMIT_S)
     gateway = RealGateway(folder, pair, GATEWAY_HANG_TIMEOUT_S=str(HANG_TIMEOUT_S))
     yield gateway
     gateway.stop()
