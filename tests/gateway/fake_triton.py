@@ -242,6 +242,8 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
 
     def _respond(self, request: Any, hop: SeenHop) -> Any:
         error = self._fake.error(hop)
+        if error is None and not hop.start and hop.sequence_id not in self._fake.sequences:
+            error = f"the sequence {hop.sequence_id} has not been started"
         if error is not None:
             return pb.ModelStreamInferResponse(
                 error_message=error, infer_response=pb.ModelInferResponse(id=request.id)

@@ -86,6 +86,12 @@ async def test_the_largest_message_is_taken(serve: Serve) -> None:
         assert final["transcript"] == text_of(audio)
 
 
+@pytest.fixture(autouse=True)
+def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a Triton that was lost tried again at once."""
+    monkeypatch.setattr("gateway.uplink.FIRST_PAUSE_S", 0.01)
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shortens the waits for a Triton that hangs and for a client that does not answer."""
@@ -254,7 +260,7 @@ async def test_an_engine_that_only_fails_is_unavailable(server: Server, triton: 
     triton.sequences[0] = None  # type: ignore[assignment]
     async with server.connect() as client:
         await client.send("{}")
-        await send_all(client, tone(20 * HOP_SAMPLES).tobytes())
+        await send_all(client, tone(60 * HOP_SAMPLES).tobytes())
         frames = await receive_all(client)
     assert client.close_code == 1011
     assert len(errors(frames)) == MAX_ERRORS_IN_A_ROW

@@ -229,7 +229,7 @@ async def test_floods_do_not_hold_up_others(triton: FakeTriton) -> None:
                 task.cancel()
             await asyncio.gather(*flooding, return_exceptions=True)
             raw.leave()
-            assert flooded_s < max(0.2, 10 * quiet_s), name
+            assert flooded_s < max(0.5, 10 * quiet_s), name
 
 
 async def _flood(raw: Raw, block: bytes) -> None:
