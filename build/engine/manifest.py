@@ -102,18 +102,23 @@ def write_manifest(
             "limits": limits,
             "n_mels": pretrained["n_mels"],
             "vocab_size": vocabulary,
-            "files": {
-                path.relative_to(engine).as_posix(): EngineFile(
-                    bytes=path.stat().st_size, sha256=sha256_of(path)
-                )
-                for path in engine_files(engine)
-            },
+            "files": _described(engine),
             "commands": dict(commands),
             "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
     replace_file(engine / MANIFEST_FILE, manifest.model_dump_json(indent=2).encode())
     return manifest
+
+
+def _described(engine: Path) -> dict[str, EngineFile]:
+    """Every file of the engine, by its path in the folder."""
+    return {
+        path.relative_to(engine).as_posix(): EngineFile(
+            bytes=path.stat().st_size, sha256=sha256_of(path)
+        )
+        for path in engine_files(engine)
+    }
 
 
 def _config(engine: Path, part: str) -> dict[str, Any]:
