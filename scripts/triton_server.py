@@ -40,6 +40,9 @@ TUNING = {
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "67108864",
 }
+CUBLAS = "nvidia/cublas/lib"
+"""Where the PyPI package nvidia-cublas-cu12 keeps its libraries. CTranslate2 looks for them by name
+when it decodes on a GPU; without a GPU nobody needs the package."""
 _TELLING = re.compile(r"E\d{4} |\w*(Error|Exception)\b")
 _NO_GPU = "CudaDriverHelper has not been initialized"
 """What Triton logs as an error on every machine without a GPU."""
@@ -85,7 +88,7 @@ def environment(
     `companion`: the CTranslate2 Whisper that times words; None: what `base` says, or `model`.
     """
     packages = _site_packages()
-    libraries = [packages / "nvidia_pytriton.libs", python_library_folder()]
+    libraries = [packages / "nvidia_pytriton.libs", packages / CUBLAS, python_library_folder()]
     return {
         **TUNING,
         **instruction_set(),

@@ -27,6 +27,11 @@ def test_what_the_operator_has_set_is_kept() -> None:
     assert int(told["MALLOC_ARENA_MAX"]) > 1
 
 
+def test_an_engine_on_a_gpu_finds_cublas_beside_the_other_packages() -> None:
+    folders = environment({})["LD_LIBRARY_PATH"].split(os.pathsep)
+    assert any(folder.endswith("site-packages/nvidia/cublas/lib") for folder in folders)
+
+
 def test_the_backend_folder_has_the_three_files_and_can_be_made_twice(tmp_path: Path) -> None:
     for _ in range(2):
         triton_server.make_backends(tmp_path)
