@@ -42,7 +42,8 @@ class Downlink:
         message = answer.transcript
         if message is not None and self._timing_info:
             message |= _timing(sent, answer.arrived_at)
-        return errors + self._relay.answer(answer.hop, sent.hop.first_hop, message)
+        first_hop = sent.hop.first_hop
+        return errors + self._relay.answer(answer.hop, first_hop, message, answer.resume)
 
     def _error_frames(self, error: str | None) -> list[Frame]:
         if error is None:

@@ -13,11 +13,14 @@ come out. Rules:
 5. An errored hop counts as answered.
 6. When Triton is lost, what waits is forgotten: it comes again in a new sequence, whose first
    utterance is the one that was under way.
+7. How the stream could go on behind a hop counts once all hops before it are answered: then every
+   final of them is out.
 
 The pipeline counts utterances from 0 in each sequence, so an utterance's key here is the pair
 (sequence, utterance), and a sequence is named by its first hop.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Message = dict[str, Any]
@@ -49,16 +52,33 @@ class Relay:
         self._next_num = 0
         self.resume: Message | None = None
         """What the last final that is out says of what comes after it."""
+        self.asked: Mapping[str, Any] | None = None
+        """What the last hop that asked, and counts, was told of what comes after it."""
+        self._told_asking: dict[int, Mapping[str, Any]] = {}  # by its hop, until it counts
 
-    def answer(self, hop: int, sequence: int, transcript: Message | None) -> list[Message]:
+    def answer(
+        self,
+        hop: int,
+        sequence: int,
+        transcript: Message | None,
+        resume: Mapping[str, Any] | None = None,
+    ) -> list[Message]:
         """Take the answer to a hop (None: empty or errored); messages to send now come out.
 
-        `sequence` is the first hop of the hop's sequence.
+        Args:
+            hop: its index.
+            sequence: the first hop of its sequence.
+            transcript: what it yielded.
+            resume: what it was told if it asked how the stream could go on behind it.
         """
         self._mark_answered(hop)
         if transcript is not None:
             self._keep(hop, _Key(sequence, transcript["transcription_num"]), transcript)
-        return self._due()
+        if resume is not None:
+            self._told_asking[hop] = resume
+        due = self._due()
+        self._count_asked()
+        return due
 
     def interrupt(self, next_hop: int) -> None:
         """No hop before this one, which begins a new sequence, is answered any more."""
@@ -66,6 +86,7 @@ class Relay:
         self._answered_above.clear()
         self._finals.clear()
         self._partials.clear()
+        self._told_asking.clear()
         self._expected = _Key(next_hop, 0)
         self._partial_hop = -1
 
@@ -74,6 +95,10 @@ class Relay:
         while self._unanswered in self._answered_above:
             self._answered_above.remove(self._unanswered)
             self._unanswered += 1
+
+    def _count_asked(self) -> None:
+        for hop in sorted(hop for hop in self._told_asking if hop < self._unanswered):
+            self.asked = self._told_asking.pop(hop)
 
     def _keep(self, hop: int, key: _Key, transcript: Message) -> None:
         waiting = self._finals if transcript["is_final"] else self._partials

@@ -36,6 +36,8 @@ class Hop:
     """Set on START: `StreamOptions` as JSON."""
     end: bool = False
     discard: bool = False
+    asks: bool = False
+    """Whether it only asks how the sequence would go on elsewhere."""
 
     @property
     def samples(self) -> int:
@@ -100,6 +102,10 @@ class Sequencer:
         self._position += len(pcm) // SAMPLE_BYTES
         return self._hop(pcm, options=options)
 
+    def ask(self) -> Hop:
+        """The empty hop that asks how the open sequence would go on elsewhere."""
+        return self._hop(b"", asks=True)
+
     def end(self, discard: bool = False) -> Hop:
         """The empty hop that ends the open sequence. `discard`: nobody waits for its utterance."""
         hop = self._hop(b"", end=True, discard=discard)
@@ -141,6 +147,7 @@ class Sequencer:
         options: str | None = None,
         end: bool = False,
         discard: bool = False,
+        asks: bool = False,
     ) -> Hop:
         assert self._sequence_id is not None, "no sequence is open"
         hop = Hop(
@@ -154,6 +161,7 @@ class Sequencer:
             options=options,
             end=end,
             discard=discard,
+            asks=asks,
         )
         self._next_hop += 1
         self._feedback = None

@@ -3,14 +3,15 @@
 When Triton is lost, everything it knew of the session is lost with it. What is on the tape is sent
 to another as a new sequence, and the pipeline goes on as if it had never stopped: each final tells
 the state of the voice-activity model a little before its end, from which the audio is heard again
-without looking for speech in it. Where nothing has become final for longer than the tape reaches,
-which is silence, there is no such state: then the model begins afresh, and the utterance may begin
-or end a little earlier or later than it would have. Pure: it knows no Triton and no hop. Positions
-are in samples, counted from the start of the session's audio.
+without looking for speech in it. Where nothing has become final for a while, which is silence or a
+long utterance, the tape wants the pipeline to be asked for the same. Pure: it knows no Triton and
+no hop. Positions are in samples, counted from the start of the session's audio.
 
-The tape is bounded: an utterance and the silence that ends it are not longer than `longest`, so
-audio that lies further than that before the oldest unanswered hop is settled, whether or not there
-was a final.
+The tape is bounded, whatever the pipeline says: an utterance and the silence that ends it are not
+longer than `longest`, so audio that lies further than that before the oldest unanswered hop is
+settled. What is cut off so has no state: the model would begin afresh, and an utterance might begin
+or end a little earlier or later than it would have. It takes a pipeline that does not say how to go
+on when it is asked.
 """
 
 from collections.abc import Mapping
@@ -23,8 +24,12 @@ from pipeline.options import StreamOptions
 WARM_UP_SAMPLES = 2 * SAMPLE_RATE
 """More than the lead-in that a window may have in front of its speech, 384 ms. It does not bring
 the model's state back, nor would a minute: that depends on all that was heard."""
-MARGIN_SAMPLES = 5 * SAMPLE_RATE
-"""Added to the longest utterance: a cut is made once the audio behind it is there."""
+ASK_SAMPLES = 10 * SAMPLE_RATE
+"""Without a final for so long, or an answer to the last question, the pipeline is asked how to go
+on. It costs as much as an empty hop, and a kilobyte and a half."""
+MARGIN_SAMPLES = ASK_SAMPLES + 5 * SAMPLE_RATE
+"""Added to the longest utterance: the answer may be of its beginning, and be that old. A cut is
+made once the audio behind it is there, and the question is asked behind a hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Tape:
         self._start = 0  # position of its first sample, where a VAD frame begins
         self._grid = 0  # position at which a VAD frame of the present sequence begins
         self._resume: Mapping[str, Any] = {}
+        self._asked_at = 0  # position
         self.configure(options)
 
     def configure(self, options: StreamOptions) -> None:
@@ -75,9 +81,18 @@ class Tape:
         self._resume = _from(self._start)
 
     def settle(self, resume: Mapping[str, Any]) -> None:
-        """A final has gone out; `resume` is what it says of the rest."""
+        """How to go on with the rest: what a final that has gone out says, or the pipeline when it
+        was asked, with all finals before it gone out. What it does not say is as before."""
         if resume["listen_from"] > self._listen_from:
-            self._move_to(resume)
+            self._move_to({**self._resume, **resume})
+
+    def needs_resume(self) -> bool:
+        """Whether the pipeline is to be asked how to go on behind what was appended so far. It is
+        said once."""
+        is_needed = self.end - max(self._listen_from, self._asked_at) >= ASK_SAMPLES
+        if is_needed:
+            self._asked_at = self.end
+        return is_needed
 
     def answered(self, position: int) -> None:
         """Every hop before this position has been answered, so what is far before it is settled."""
@@ -87,6 +102,7 @@ class Tape:
 
     def rewind(self) -> Replay:
         """What has to be sent again now."""
+        self._asked_at = 0  # the answer is lost too
         start = self._first_needed()
         pcm = bytes(self._pcm[(start - self._start) * SAMPLE_BYTES :])
         return Replay(start, self._resume, pcm)

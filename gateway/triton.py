@@ -11,8 +11,9 @@ import contextlib
 import json
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -31,6 +32,9 @@ from pipeline.contract import (
     FEEDBACK_PARAMETER,
     NO_REPEAT_NGRAM_PARAMETER,
     OPTIONS_PARAMETER,
+    RESUME,
+    RESUME_PARAMETER,
+    SILERO_VAD,
     TRANSCRIPT,
 )
 
@@ -60,6 +64,8 @@ class Answer:
     """The wire's transcription message; None too for a window that nobody asked for."""
     feedback: str | None = None
     error: str | None = None
+    resume: Mapping[str, Any] | None = None
+    """How the sequence would go on elsewhere: fields of `StreamOptions`. Only if the hop asked."""
 
 
 class Triton:
@@ -246,6 +252,9 @@ def _request(hop: Hop) -> service_pb2.ModelInferRequest:
         parameters[OPTIONS_PARAMETER].string_param = hop.options
     if hop.discard:
         parameters[DISCARD_PARAMETER].bool_param = True
+    if hop.asks:
+        request.model_name = SILERO_VAD
+        parameters[RESUME_PARAMETER].bool_param = True
     if hop.no_repeat_ngram_size:
         parameters[NO_REPEAT_NGRAM_PARAMETER].int64_param = hop.no_repeat_ngram_size
     return request
@@ -263,6 +272,11 @@ def _answer(response: service_pb2.ModelStreamInferResponse) -> Answer:
         output.name: raw[_STRING_LENGTH.size :].decode()
         for output, raw in zip(inner.outputs, inner.raw_output_contents, strict=True)
     }
-    transcript = texts.get(TRANSCRIPT.name)
-    message = json.loads(transcript) if transcript else None
-    return Answer(int(inner.id), now, message, texts.get(FEEDBACK.name))
+    transcript, resume = texts.get(TRANSCRIPT.name), texts.get(RESUME.name)
+    return Answer(
+        int(inner.id),
+        now,
+        json.loads(transcript) if transcript else None,
+        texts.get(FEEDBACK.name),
+        resume=None if resume is None else json.loads(resume),
+    )

@@ -154,9 +154,10 @@ class Uplink:
             self._losses = 0
 
     def _settle(self) -> None:
-        """Keep nothing of what the client is told for good."""
-        if self._relay.resume is not None:
-            self._tape.settle(self._relay.resume)
+        """Keep nothing of what the client is told for good, nor of silence."""
+        for resume in (self._relay.resume, self._relay.asked):
+            if resume is not None:
+                self._tape.settle(resume)
 
     async def close(self) -> None:
         """Leave nothing behind: an open utterance is dropped undecoded, the stream is closed."""
@@ -181,6 +182,8 @@ class Uplink:
         held_up = not self.in_flight.has_room(hop)
         if await self._send(hop):
             self._delays.sent(hop.index, samples_to_s(hop.samples), held_up, time.monotonic())
+            if self.sequencer.is_open and self._tape.needs_resume():
+                await self._send(self.sequencer.ask())
 
     async def _end_sequence(self, discard: bool) -> None:
         if discard:

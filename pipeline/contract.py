@@ -6,6 +6,7 @@ Shapes are those of one request, with the leading batch dimension of 1.
 | step       | takes                                  | gives                                      |
 |------------|----------------------------------------|--------------------------------------------|
 | silero_vad | AUDIO                                  | WINDOW, WINDOW_INFO (none when none is due)|
+|            |                                        | RESUME, of a hop that asks for it alone    |
 | log_mel    | WINDOW, WINDOW_INFO                    | the engine's inputs, LANGUAGE_PROB         |
 | whisper    | the engine's inputs                    | the engine's outputs                       |
 |            | CTranslate2: WINDOW_INFO as well       |                                            |
@@ -43,6 +44,12 @@ WINDOW = Tensor("WINDOW", "TYPE_INT16", (-1,))
 """The audio of one engine request, PCM at 16 kHz."""
 WINDOW_INFO = Tensor("WINDOW_INFO", "TYPE_STRING", (1,))
 """What the later stages must know of the window: `pipeline.window.WindowInfo` as JSON."""
+
+RESUME = Tensor("RESUME", "TYPE_STRING", (1,))
+"""How the sequence would go on elsewhere: fields of `pipeline.options.StreamOptions` as JSON.
+
+No output of the ensemble, which answers a hop with all of its outputs or none. Whoever wants it
+asks the model itself, between two hops of the ensemble and with their sequence id."""
 
 LANGUAGE_PROB = Tensor("LANGUAGE_PROB", "TYPE_FP32", (1,))
 """Probability of the language that log_mel chose for a window; NO_PROBABILITY if it chose none."""
@@ -86,6 +93,9 @@ FEEDBACK_PARAMETER = "feedback"
 """The newest FEEDBACK that the client has received, sent back as it came."""
 DISCARD_PARAMETER = "discard"
 """On END, true: nobody waits for the open utterance, so it is dropped and not decoded."""
+RESUME_PARAMETER = "resume"
+"""True, on an empty hop of an open sequence that goes to silero_vad: it is answered with RESUME, or
+with nothing if too little was heard so far, and changes nothing."""
 NO_REPEAT_NGRAM_PARAMETER = "no_repeat_ngram_size"
 """Integer, on every hop of a stream that asks for it: TensorRT-LLM's contract has no tensor for
 it, so it reaches the CTranslate2 engine as a request parameter and TensorRT-LLM ignores it."""

@@ -93,6 +93,15 @@ class Endpointer:
         """Whether an utterance is open."""
         return self._open is not None
 
+    def resume_at(self) -> tuple[int, int]:
+        """Where a stream that takes this one's place may begin to listen: `listen_from` and
+        `settled_until` of `__init__`. Its finals and segments are those that this one has still to
+        make; the open utterance it hears again."""
+        if self._open is None:
+            return self.position, self._floor
+        first = self._open.first
+        return self._audio.position_of(first.first_frame), first.audio_start
+
     def receive(self, pcm: bytes, probabilities: Sequence[float], levels: Sequence[float]) -> None:
         """Take whole VAD frames: their audio, speech probabilities, and levels in dB.
 

@@ -3,7 +3,8 @@
 Its recurrent state does not forget: behind twenty seconds of the same silence or music, the scores
 of two states that began differently differ by up to 0.9. Hearing a few seconds again is not enough
 to get the same ends of utterances, so every now and then the state is noted, and each final brings
-along the one from which the audio behind it can be heard again. Knows no model.
+along the one from which the audio behind it can be heard again; so does the answer to a hop that
+asks for it. Knows no model.
 """
 
 from collections import deque

@@ -5,6 +5,7 @@ scores come in from `pipeline.voice_activity`.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +133,20 @@ class Stream:
         """Whether an utterance is open."""
         return self._endpointer.is_open
 
+    def resume(self) -> dict[str, Any] | None:
+        """How a stream that takes this one's place goes on: fields of `StreamOptions`. The language
+        is not among them: only an answer can tell. None: not before more was heard."""
+        listen_from, settled_until = self._endpointer.resume_at()
+        heard = self._heard_before(listen_from)
+        if heard is None:
+            return None
+        return {
+            "listen_from": listen_from,
+            "settled_until": settled_until,
+            "vad_state": heard.state.packed(),
+            "vad_state_at": heard.position,
+        }
+
     def next_window(
         self,
         frames: NDArray[np.int16],
@@ -163,7 +178,7 @@ class Stream:
         if window.final:
             self._utterance = Recognised()
         previous, committed = utterance.texts_before(window)
-        heard = self._heard_before(window) if window.final else None
+        heard = self._heard_before(window.goes_on_at) if window.final else None
         return WindowInfo(
             number=window.number,
             utterance=window.utterance,
@@ -189,11 +204,11 @@ class Stream:
             options=self.options,
         )
 
-    def _heard_before(self, final: Window) -> Heard | None:
-        """What the audio behind a final, and all that may lead in to its speech, follows on."""
+    def _heard_before(self, listen_from: int) -> Heard | None:
+        """What the audio from there on, and all that may lead in to its speech, follows on."""
         lead_in = LEAD_IN_FRAMES * VAD_FRAME_SAMPLES
         pad = ms_to_samples(self.options.speech_pad_ms)
-        return self._history.before(final.goes_on_at - max(lead_in, pad) - VAD_FRAME_SAMPLES)
+        return self._history.before(listen_from - max(lead_in, pad) - VAD_FRAME_SAMPLES)
 
     def _language_once(self, window: Window) -> Language:
         """As the early window of the same speech: the engine then knows a whole one already."""

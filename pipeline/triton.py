@@ -34,7 +34,7 @@ from pipeline.log_mel import LogMel, WindowPolicy
 from pipeline.silero import SileroVad
 from pipeline.tokens import WhisperTokenizer
 from pipeline.transcript import Answer, TranscriptWriter, read_outputs
-from pipeline.voice_activity import Hop, HopError, VoiceActivity
+from pipeline.voice_activity import Hop, HopError, Resume, VoiceActivity
 from pipeline.window import WindowInfo
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -63,6 +63,9 @@ class SileroVadModel:
                 sender.send(_error(answer), flags=FINAL)
             elif answer is None:
                 sender.send(flags=FINAL)
+            elif isinstance(answer, Resume):
+                resume = _text_tensor(contract.RESUME, json.dumps(answer.options))
+                sender.send(pb_utils.InferenceResponse([resume]), flags=FINAL)
             else:
                 window, info = answer
                 audio = np.frombuffer(window.audio, np.int16)[None]
@@ -180,6 +183,7 @@ def _hop(request: Any) -> Hop:
         options=parameters.get(contract.OPTIONS_PARAMETER),
         feedback=parameters.get(contract.FEEDBACK_PARAMETER),
         discard=bool(parameters.get(contract.DISCARD_PARAMETER, False)),
+        resume=bool(parameters.get(contract.RESUME_PARAMETER, False)),
     )
 
 

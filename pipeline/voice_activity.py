@@ -8,6 +8,7 @@ stage that it dropped one). It knows no Triton API; time is passed in.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,23 @@ class Hop:
     options: str | None = None
     feedback: str | None = None
     discard: bool = False
+    resume: bool = False
+    """Whether it only asks how the stream would go on elsewhere."""
 
 
 class HopError(ValueError):
     """A hop that cannot be taken; the message says what was wrong and what is accepted."""
 
 
-Answer = tuple[Window, WindowInfo] | HopError | None
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """How a stream would go on elsewhere."""
+
+    options: dict[str, Any]
+    """Fields of `StreamOptions`."""
+
+
+Answer = tuple[Window, WindowInfo] | Resume | HopError | None
 
 
 @dataclass(slots=True)
@@ -109,6 +120,8 @@ class VoiceActivity:
                 f"AUDIO holds {len(hop.audio)} samples; a hop may hold at most {MAX_HOP_SAMPLES} "
                 f"({MAX_HOP_SAMPLES // SAMPLE_RATE} s)"
             )
+        if hop.resume and (len(hop.audio) or hop.start or hop.end):
+            raise HopError("parameter resume: only an empty hop between START and END may ask")
         if hop.start:
             options = _parse_options(hop.options)
             stream = Stream(options, self._early_silence, self._segment)
@@ -132,7 +145,10 @@ class VoiceActivity:
         frames: NDArray[np.int16],
         scores: list[float],
         early: bool,
-    ) -> tuple[Window, WindowInfo] | None:
+    ) -> tuple[Window, WindowInfo] | Resume | None:
+        if hop.resume:
+            options = stream.resume()
+            return None if options is None else Resume(options)
         if hop.end:
             self._forget(hop.stream_id)
             if hop.discard:

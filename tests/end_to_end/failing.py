@@ -30,6 +30,8 @@ from tests.serving import serving_environment
 
 START_LIMIT_S = 90
 """Two at once on a busy machine."""
+SETTLED_S = 2
+"""By then the little that may be in flight without speech is answered."""
 BREATH_S = 0.7
 """Longer than the silence that ends an utterance."""
 PATIENT = {"GATEWAY_MAX_PARTIAL_DELAY_S": "60", "GATEWAY_MAX_FINAL_DELAY_S": "60"}
@@ -204,6 +206,21 @@ async def say_all_while(
         await happening()
         over.set()
     return [each.result() for each in saying]
+
+
+async def say_both(
+    url: str, before: bytes, behind: bytes, between: Callable[[], Awaitable[None]] | None = None
+) -> list[Final]:
+    """Stream English audio as fast as it goes, and let something happen in the middle of it."""
+    async with talk_at(url, {}) as talking, asyncio.TaskGroup() as tasks:
+        received = tasks.create_task(talking.receive_all())
+        await talking.send_audio(before)
+        await asyncio.sleep(SETTLED_S)
+        if between is not None:
+            await between()
+        await talking.send_audio(behind)
+        await talking.send(END_AUDIO)
+    return finals_of(received.result())
 
 
 def finals_of(session: Session) -> list[Final]:

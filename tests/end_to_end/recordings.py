@@ -50,6 +50,12 @@ def silence(seconds: float) -> bytes:
     return pcm_bytes(np.zeros(round(seconds * SAMPLE_RATE), np.int16))
 
 
+def noise(seconds: float) -> bytes:
+    """A room in which nobody speaks, at 44 dB under full scale, as 16 kHz `pcm_s16le`."""
+    samples = np.random.default_rng(3).normal(0, 200, round(seconds * SAMPLE_RATE))
+    return pcm_bytes(samples.astype(np.int16))
+
+
 def mulaw(name: str, rate_hz: int) -> bytes:
     """A recording as `pcm_mulaw`."""
     return mulaw_bytes(pcm_bytes(samples(name, rate_hz)))

@@ -19,6 +19,7 @@ import pytest
 from scripts import triton_server
 from scripts.server import Server, Settings
 from scripts.stage_processes import stage_processes
+from tests.end_to_end import recordings
 from tests.end_to_end.failing import (
     PATIENT,
     START_LIMIT_S,
@@ -29,6 +30,7 @@ from tests.end_to_end.failing import (
     losses,
     say,
     say_all_while,
+    say_both,
 )
 from tests.processes import has_ended, until
 from tests.serving import serving_environment
@@ -204,6 +206,24 @@ async def test_the_only_one_is_restarted_in_order(
         await assert_nothing_was_lost(said, gateway.url)
     finally:
         gateway.stop()
+
+
+async def test_the_only_one_dies_after_a_minute_without_speech(
+    tritons: tuple[RealTriton, RealTriton], folder: Path
+) -> None:
+    """What its voice-activity model made of the noise of the room is not forgotten with it."""
+    only = tritons[0]
+    gateway = RealGateway(folder, [only])
+    before = recordings.audio(recordings.JFK) + recordings.noise(60)
+    behind = recordings.audio(recordings.DASHWOOD)
+    try:
+        undisturbed = await say_both(gateway.url, before, behind)
+        with losing(gateway.log, 1):
+            disturbed = await say_both(gateway.url, before, behind, only.die)
+    finally:
+        gateway.stop()
+    assert disturbed == undisturbed
+    assert len(undisturbed) > recordings.JFK_FINALS
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 It takes what `gateway.triton` sends, over a real socket. Silence is a frame of nothing but zeros,
 every other audio is speech; a frame of silence, or END, closes the open utterance. An utterance's
 text is the number of its samples and their checksum, so a test can tell whose audio was heard, and
-that none was lost. Faults are switched on by setting the attributes.
+that none was lost. Its log-probability is a checksum of all that the sequence had heard before the
+utterance: a toy voice-activity model's state. Faults are switched on by setting the attributes.
 """
 
 import asyncio
+import base64
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable, Container
@@ -19,10 +21,12 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from pipeline.audio import samples_to_s
-from pipeline.contract import AUDIO, ENSEMBLE, FEEDBACK, TRANSCRIPT
-from pipeline.options import StreamOptions
+from pipeline.contract import AUDIO, ENSEMBLE, FEEDBACK, RESUME, SILERO_VAD, TRANSCRIPT
+from pipeline.options import VAD_STATE_BYTES, StreamOptions
 
 FRAME_SAMPLES = 512
+LEAD_IN_FRAMES = 13
+"""Heard again before what is listened to again, as with the real one."""
 _BREAK = object()
 """Among the answers: end the stream with an error here."""
 Reply = tuple[dict[str, Any], str] | None
@@ -78,6 +82,11 @@ class Sequence:
     utterance: int = 0
     audio: bytes = b""
     """Of the open utterance."""
+    heard: list[tuple[int, int]] = field(default_factory=list)
+    """Before each frame: its position, and the checksum of all that was looked at."""
+    checksum: int = 0
+    opened_at: int = 0
+    """Among `heard`, the open utterance's first frame."""
     waiting: bytes = b""
     """Not looked at yet: a hop yields one final at most, as in the real ensemble."""
 
@@ -96,11 +105,39 @@ class Sequence:
         is_more = self.position > was_looked_at
         return self._message(is_final=False) if self.options.partials and is_more else None
 
+    def __post_init__(self) -> None:
+        if self.options.vad_state and self.options.vad_state_at == self.options.start_sample:
+            self.checksum = int.from_bytes(base64.b64decode(self.options.vad_state))
+
+    def resume(self) -> dict[str, Any] | None:
+        """How it would go on elsewhere, with the open utterance from its start."""
+        before = (self.opened_at if self.audio else len(self.heard)) - LEAD_IN_FRAMES
+        if before < 0:
+            return None
+        position, checksum = self.heard[before]
+        return self._resume() | {
+            "vad_state": base64.b64encode(checksum.to_bytes(VAD_STATE_BYTES)).decode(),
+            "vad_state_at": position,
+        }
+
+    def _resume(self) -> dict[str, Any]:
+        listen_from = self.heard[self.opened_at][0] if self.audio else self.position
+        return {
+            "listen_from": listen_from,
+            "settled_until": listen_from,
+            "vad_state": "",
+            "vad_state_at": 0,
+        }
+
     def _look_at_a_frame(self) -> bool:
         """Whether it is speech. What was heard before a stream was resumed is none."""
         frame = self.waiting[: 2 * FRAME_SAMPLES]
         self.waiting = self.waiting[len(frame) :]
         is_speech = any(frame) and self.position >= self.options.listen_from
+        if is_speech and not self.audio:
+            self.opened_at = len(self.heard)
+        self.heard.append((self.position, self.checksum))
+        self.checksum = zlib.crc32(frame, self.checksum)
         self.position += len(frame) // 2
         if is_speech:
             self.audio += frame
@@ -108,14 +145,15 @@ class Sequence:
 
     def _final(self) -> dict[str, Any]:
         message = self._message(is_final=True)
-        message["resume"] = {"listen_from": self.position, "settled_until": self.position}
         self.utterance += 1
         self.audio = b""
+        message["resume"] = self.resume() or self._resume()
         return message
 
     def _message(self, is_final: bool) -> dict[str, Any]:
         message = transcript(self.utterance, is_final, text_of(self.audio))
         message["segments"][0]["end_time"] = samples_to_s(self.position)
+        message["segments"][0]["log_prob"] = -float(self.heard[self.opened_at][1])
         return message
 
 
@@ -130,6 +168,11 @@ class SeenHop:
     end: bool
     parameters: dict[str, Any]
     audio: bytes = field(default=b"", repr=False)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it only asks how its sequence would go on elsewhere."""
+        return bool(self.parameters.get("resume", False))
 
 
 @dataclass
@@ -153,6 +196,8 @@ class FakeTriton:
     """Makes every message longer."""
     empty: bool = False
     """Recognise nothing: messages without segments."""
+    tells_nothing: bool = False
+    """Do not say how a sequence would go on elsewhere."""
     sequences: dict[int, Sequence] = field(default_factory=dict)
     """The open ones."""
     hops: list[SeenHop] = field(default_factory=list)
@@ -248,9 +293,14 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
             return pb.ModelStreamInferResponse(
                 error_message=error, infer_response=pb.ModelInferResponse(id=request.id)
             )
-        reply = self._fake.take(hop, request.raw_input_contents[0])
-        response = pb.ModelInferResponse(model_name=ENSEMBLE, id=request.id)
+        response = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
         response.parameters["triton_final_response"].bool_param = True
+        if hop.asks:
+            resume = self._fake.sequences[hop.sequence_id].resume()
+            if resume is not None and not self._fake.tells_nothing:
+                _add_text(response, RESUME.name, json.dumps(resume))
+            return pb.ModelStreamInferResponse(infer_response=response)
+        reply = self._fake.take(hop, request.raw_input_contents[0])
         if reply is not None:
             message, feedback = reply
             text = "{broken" if self._fake.garbled else json.dumps(message)
@@ -267,7 +317,8 @@ def _seen(request: Any) -> SeenHop:
     assert parameters.pop("triton_enable_empty_final_response") is True
     (tensor,) = request.inputs
     samples = np.frombuffer(request.raw_input_contents[0], np.int16)
-    assert (request.model_name, tensor.name, tensor.datatype) == (ENSEMBLE, AUDIO.name, "INT16")
+    assert request.model_name == (SILERO_VAD if parameters.get("resume") else ENSEMBLE)
+    assert (tensor.name, tensor.datatype) == (AUDIO.name, "INT16")
     assert list(tensor.shape) == [1, len(samples)]
     return SeenHop(
         index=int(request.id),

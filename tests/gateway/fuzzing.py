@@ -4,7 +4,7 @@ What must hold of every session, whatever its client says: it ends, with a close
 docs/protocol.md has, and nothing of it is left; its utterances are numbered without a gap, each has
 one final, and nothing follows a final; nothing is told behind `finished` or behind the end. Of a
 session that only sends audio to its end, the finals are those of the audio, even when Triton is
-lost on the way.
+lost on the way, and each was made of what was heard before it.
 """
 
 import asyncio
@@ -33,6 +33,8 @@ LONGEST_S = 400_000.0
 """Of virtual time: pauses of a session and its idle limit are less."""
 LEFT_OUT_S = 29.0
 """A client that is silent for longer has its utterance ended: whose finals are not looked at."""
+Told = tuple[str, float]
+"""The text of a final, and the toy's checksum of all that was heard before it."""
 SETTINGS = Settings(hop_ms=32, burst_streams=BURST, max_streams=BURST, idle_timeout_s=300)
 TELEMETRY = Telemetry()
 
@@ -160,7 +162,7 @@ async def _serve(peer: GeneratedPeer, tritons: MemoryTritons, admission: Admissi
     assert peer.end is end
 
 
-def check(peer: GeneratedPeer, known: list[str] | None, may_fail: bool) -> None:
+def check(peer: GeneratedPeer, known: list[Told] | None, may_fail: bool) -> None:
     """What must hold of a session that has ended."""
     assert peer.end is not None
     assert peer.end.code in {*CloseCode, 1002, 1007, 1009}
@@ -182,7 +184,7 @@ def check(peer: GeneratedPeer, known: list[str] | None, may_fail: bool) -> None:
         assert all(frame["type"] in ("error", "health_check", "flush") for frame in behind)
         assert may_miss or not told or told[-1]["is_final"], "a partial without its final"
         if known is not None and not may_miss:
-            assert [frame["transcript"] for frame in told if frame["is_final"]] == known
+            assert [_told(frame) for frame in told if frame["is_final"]] == known
 
 
 def _is_failure(frame: Frame) -> bool:
@@ -193,7 +195,11 @@ def _discards(step: Step) -> bool:
     return isinstance(step, Flush) and step.discard
 
 
-def finals_of(one: Client) -> list[str] | None:
+def _told(final: Frame) -> Told:
+    return final["transcript"], final["segments"][0]["log_prob"]
+
+
+def finals_of(one: Client) -> list[Told] | None:
     """The finals that the client must get, None where that is not so simple."""
     if END_AUDIO not in one.steps or one.steps[0] not in ("{}", '{"include_timing_info": true}'):
         return None
@@ -208,13 +214,13 @@ def _is_long(step: Step) -> bool:
     return isinstance(step, Pause) and step.seconds > LEFT_OUT_S
 
 
-def _finals(audio: bytes) -> Iterator[str]:
+def _finals(audio: bytes) -> Iterator[Told]:
     sequence = Sequence(StreamOptions(), 0)
     message = sequence.hop(audio, end=False, discard=False)
     while message is not None or sequence.waiting:
         if message is not None and message["is_final"]:
-            yield message["transcript"]
+            yield _told(message)
         message = sequence.hop(b"", end=False, discard=False)
     last = sequence.hop(b"", end=True, discard=False)
     if last is not None:
-        yield last["transcript"]
+        yield _told(last)

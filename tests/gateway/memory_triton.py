@@ -85,6 +85,9 @@ class MemoryStream:
         if not hop.start and hop.sequence_id not in self.triton.recogniser.sequences:
             return Answer(hop.index, now, error="the sequence has not been started")
         self._sequences.add(hop.sequence_id)
+        if hop.asks:
+            sequence = self.triton.recogniser.sequences[hop.sequence_id]
+            return Answer(hop.index, now, resume=sequence.resume())
         reply = self.triton.recogniser.take(_seen(hop), hop.pcm)
         if reply is None:
             return Answer(hop.index, now)

@@ -12,6 +12,7 @@ import pytest
 from gateway.peer import Incoming
 from gateway.session import Session
 from gateway.uplink import MAX_ATTEMPTS, MAX_LOSSES
+from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_samples
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton, SeenHop
 from tests.gateway.memory_peer import MemoryPeer
@@ -214,6 +215,45 @@ async def test_a_replay_says_where_listening_goes_on_and_what_language_was_found
     assert options[1]["listen_from"] == options[1]["settled_until"] == settled
     assert options[1].get("start_sample", 0) <= settled
     triton.sequences.clear()  # the one that was open when it broke off
+
+
+SILENT_S = 90
+RARE = speech(1).tobytes() + bytes(SILENT_S * SAMPLE_RATE * SAMPLE_BYTES) + speech(2).tobytes()
+"""Two utterances, and minutes go by between them."""
+LONG_HOP_MS = 256
+LONG_HOPS = len(RARE) // ms_to_samples(LONG_HOP_MS) // SAMPLE_BYTES
+
+
+async def transcribe_rare(serve: Serve, *tritons: FakeTriton) -> list[Frame]:
+    addresses = ",".join(triton.address for triton in tritons)
+    async with serve(triton=addresses, hop_ms=LONG_HOP_MS) as server:
+        frames = await transcribe(server, RARE, packet_bytes=2**16)
+        assert errors(frames) == []
+        return told(frames)
+
+
+@pytest.mark.parametrize("breaks_at", [LONG_HOPS // 2, LONG_HOPS - 8, LONG_HOPS])
+async def test_in_a_long_silence_nothing_is_forgotten_either(
+    breaks_at: int, serve: Serve, triton: FakeTriton, other: FakeTriton
+) -> None:
+    """What was heard before the last utterance is as if no Triton had been lost."""
+    undisturbed = await transcribe_rare(serve, triton)
+    triton.breaks_at = other.breaks_at = [breaks_at]
+    triton.hops.clear()
+    assert await transcribe_rare(serve, triton, other) == undisturbed
+    again = sum(hop.samples for hop in triton.hops + other.hops) - len(RARE) // SAMPLE_BYTES
+    assert 0 < again < 25 * SAMPLE_RATE
+
+
+async def test_a_triton_that_does_not_say_how_to_go_on_loses_no_word_either(
+    serve: Serve, triton: FakeTriton, other: FakeTriton
+) -> None:
+    """It may be older than the gateway."""
+    undisturbed = await transcribe_rare(serve, triton)
+    triton.tells_nothing = other.tells_nothing = True
+    triton.breaks_at = other.breaks_at = [LONG_HOPS - 2]
+    found = await transcribe_rare(serve, triton, other)
+    assert [each["text"] for each in found] == [each["text"] for each in undisturbed]
 
 
 class SlowPeer(MemoryPeer):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.audio import SAMPLE_RATE
 from tests.gateway import virtual_time
 from tests.gateway.fuzzing import Complaints, Tally, run_batch
 from tests.gateway.memory_triton import Faults
@@ -17,6 +18,12 @@ WELL = Faults(late=0.2)
 ILL = Faults(late=0.2, error=0.01, broken=0.02, lost=0.005)
 LEFT_PER_SESSION = 0.5
 """Objects. A session that leaks would leave hundreds; caches that fill up leave a few in all."""
+
+
+@pytest.fixture(autouse=True)
+def curious(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generated sessions are short: ask them more often how they would go on elsewhere."""
+    monkeypatch.setattr("gateway.tape.ASK_SAMPLES", SAMPLE_RATE // 5)
 
 
 @pytest.fixture

@@ -191,3 +191,30 @@ def test_other_fields_are_relayed_as_they_are() -> None:
     answer: dict[str, Any] = {**final(4), "language_code": "fr"}
     (out,) = Relay().answer(0, 0, answer)
     assert out == {**answer, "transcription_num": 0}
+
+
+def test_how_the_stream_could_go_on_counts_once_all_before_it_is_answered() -> None:
+    """A final that was made before may still be on its way."""
+    relay = Relay()
+    relay.answer(2, 0, None, {"listen_from": 20})
+    relay.answer(0, 0, None)
+    assert relay.asked is None
+    assert told(relay.answer(1, 0, final(0))) == [(0, True)]
+    assert relay.asked == {"listen_from": 20}
+
+
+def test_the_newest_of_what_counts_is_kept() -> None:
+    relay = Relay()
+    relay.answer(1, 0, None, {"listen_from": 10})
+    relay.answer(2, 0, None, {"listen_from": 20})
+    relay.answer(4, 0, None, {"listen_from": 40})
+    relay.answer(0, 0, None)
+    assert relay.asked == {"listen_from": 20}
+
+
+def test_what_a_lost_triton_said_and_does_not_count_yet_never_will() -> None:
+    relay = Relay()
+    relay.answer(1, 0, None, {"listen_from": 10})
+    relay.interrupt(2)
+    relay.answer(2, 2, None)
+    assert relay.asked is None

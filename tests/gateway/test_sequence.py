@@ -68,3 +68,11 @@ def test_sequence_ids_fit_into_a_positive_int64() -> None:
     ids = {random_sequence_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(1 <= sequence_id < 2**63 for sequence_id in ids)
+
+
+def test_to_ask_is_an_empty_hop_of_the_open_sequence(sequencer: Sequencer) -> None:
+    sequencer.audio(PCM)
+    hop = sequencer.ask()
+    assert (hop.index, hop.sequence_id, hop.samples, hop.end_position) == (1, 7, 0, 10)
+    assert (hop.asks, hop.start, hop.end) == (True, False, False)
+    assert sequencer.is_open

@@ -1,11 +1,13 @@
 """The tape keeps what may have to be sent again, and no more."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tape import MARGIN_SAMPLES, WARM_UP_SAMPLES, Tape
+from gateway.tape import ASK_SAMPLES, MARGIN_SAMPLES, WARM_UP_SAMPLES, Tape
 from pipeline.audio import SAMPLE_RATE, VAD_FRAME_SAMPLES
 from pipeline.options import StreamOptions
 
@@ -116,6 +118,52 @@ def test_hours_of_silence_are_not_kept() -> None:
         assert len(tape) <= LONGEST + WARM_UP_SAMPLES + VAD_FRAME_SAMPLES
     replay = tape.rewind()
     assert replay.resume == final(3600 * SAMPLE_RATE - LONGEST, 3600 * SAMPLE_RATE - LONGEST)
+
+
+def test_without_a_final_the_pipeline_is_asked_now_and_then_how_to_go_on() -> None:
+    tape, asked_at = Tape(OPTIONS), []
+    for second in range(60):
+        tape.append(pcm(second * SAMPLE_RATE, SAMPLE_RATE))
+        if tape.needs_resume():
+            asked_at.append(second + 1)
+        if second == 25:
+            tape.settle(final(25 * SAMPLE_RATE, 25 * SAMPLE_RATE))
+    every_s = ASK_SAMPLES // SAMPLE_RATE
+    assert asked_at == [every_s, 2 * every_s, 25 + every_s, 25 + 2 * every_s, 25 + 3 * every_s]
+
+
+def test_what_was_asked_of_a_triton_that_is_lost_is_asked_again() -> None:
+    tape = tape_of(12)
+    assert tape.needs_resume()
+    assert not tape.needs_resume()
+    tape.rewind()
+    assert tape.needs_resume()
+
+
+def test_an_answer_does_not_tell_the_language_and_leaves_what_the_last_final_said() -> None:
+    tape = tape_of(20)
+    tape.settle(final(7 * SAMPLE_RATE, 6 * SAMPLE_RATE, found_language="fr"))
+    tape.settle(final(15 * SAMPLE_RATE, 6 * SAMPLE_RATE, vad_state="AAAA", vad_state_at=12))
+    assert tape.rewind().resume["found_language"] == "fr"
+    tape.begin_sequence()
+    assert "found_language" not in tape.rewind().resume
+
+
+def test_there_always_is_a_state_however_long_nothing_is_final() -> None:
+    """At worst an answer is of the beginning of the longest utterance, and the next one is only
+    there when the hop behind it has been answered."""
+    tape = Tape(StreamOptions(speech_pad_ms=1000))
+    told: list[int] = []
+    longest = 30 * SAMPLE_RATE
+    for second in range(600):
+        tape.append(pcm(second * SAMPLE_RATE, SAMPLE_RATE))
+        for at in told:
+            tape.settle(final(at, at, vad_state="AAAA", vad_state_at=at - 2 * SAMPLE_RATE))
+        tape.answered(tape.end - SAMPLE_RATE)
+        told = [tape.end - longest] if tape.needs_resume() and tape.end > longest else []
+        replay = deepcopy(tape).rewind()
+        assert replay.start == replay.resume.get("vad_state_at", 0)
+        assert len(tape) <= 50 * SAMPLE_RATE
 
 
 def test_what_is_unanswered_is_kept_however_old_it_is() -> None:

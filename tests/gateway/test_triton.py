@@ -211,3 +211,19 @@ async def test_ids_of_63_bits_arrive_whole(triton: FakeTriton) -> None:
     assert triton.hops[0].sequence_id == 2**63 - 1
     await stream.close()
     await client.close()
+
+
+async def test_a_hop_that_asks_how_to_go_on_is_told_so_and_nothing_else(
+    triton: FakeTriton, sequencer: Sequencer
+) -> None:
+    client = Triton(triton.address)
+    stream = client.open_stream()
+    for hop in [sequencer.audio(bytes(20 * 2 * HOP_SAMPLES)), sequencer.ask()]:
+        await stream.send(hop)
+    audio, asked = await stream.receive(), await stream.receive()
+    assert audio.resume is None
+    assert asked.resume is not None
+    assert asked.resume["listen_from"] == 20 * HOP_SAMPLES
+    assert (asked.transcript, asked.feedback, asked.error) == (None, None, None)
+    await stream.close()
+    await client.close()

@@ -14,6 +14,8 @@ from pipeline.utterance import MIN_VOICED_FRAMES, Window
 from tests.pipeline.endpointing import (
     CLEAR_RUNS,
     SECOND,
+    SILENCE,
+    SPEECH,
     Scored,
     answer_to,
     end_of_audio,
@@ -22,6 +24,7 @@ from tests.pipeline.endpointing import (
     hop_sizes,
     pieces,
     policies,
+    scored,
     streams,
     voiced_frames,
     windows,
@@ -163,14 +166,49 @@ def test_a_stream_that_is_resumed_behind_a_final_goes_on_as_if_it_had_never_stop
         return
     chosen = data.draw(st.sampled_from(finals_before_the_end))
     final = whole[chosen]
-    first = max(0, final.goes_on_at // VAD_FRAME_SAMPLES - 2 * SECOND - warm_up)
-    assert resumed(policy, stream, first, final) == [timeless(w) for w in whole[chosen + 1 :]]
+    rest = resumed(policy, stream, warm_up, final.goes_on_at, final.end)
+    assert rest == [timeless(w) for w in whole[chosen + 1 :]]
 
 
-def resumed(policy: EndpointingPolicy, stream: Scored, first: int, final: Window) -> list[Window]:
-    """Finals and segments of a stream that is heard again from a frame, behind a final."""
+@every
+@given(policies(partials=True, segments=True), streams(), hop_sizes, st.integers(0, 40), st.data())
+def test_a_stream_that_is_resumed_behind_any_hop_makes_its_open_utterance_and_what_follows(
+    policy: EndpointingPolicy, stream: Scored, hops: list[int], warm_up: int, data: st.DataObject
+) -> None:
+    """Whether or not somebody speaks there, and whatever waits to be looked at or answered."""
+    whole = pieces(policy, stream)
+    endpointer, first, finals_before = Endpointer(policy), 0, 0
+    for count in hops[: data.draw(st.integers(0, len(hops)))]:
+        give(endpointer, stream, first, first + count)
+        first += count
+        window = endpointer.next_window()
+        if window is not None:
+            finals_before += window.final
+            if data.draw(st.booleans()):
+                answer_to(endpointer, window)
+    rest = resumed(policy, stream, warm_up, *endpointer.resume_at())
+    assert rest == [timeless(window) for window in whole if window.utterance >= finals_before]
+
+
+def test_what_is_final_does_not_lead_in_to_the_speech_behind_a_short_silence() -> None:
+    policy = EndpointingPolicy(min_silence=2 * VAD_FRAME_SAMPLES)
+    stream = scored((SPEECH, 20), (SILENCE, 3), (SPEECH, 20))
+    endpointer = Endpointer(policy)
+    give(endpointer, stream, 0, 23)
+    final = endpointer.next_window()
+    assert final is not None
+    listen_from, settled_until = endpointer.resume_at()
+    (rest,) = resumed(policy, stream, 0, listen_from, settled_until)
+    assert rest.audio_start == final.end
+
+
+def resumed(
+    policy: EndpointingPolicy, stream: Scored, warm_up: int, listen_from: int, settled_until: int
+) -> list[Window]:
+    """Finals and segments of a stream that is heard again from some frames before a position."""
+    first = max(0, listen_from // VAD_FRAME_SAMPLES - 2 * SECOND - warm_up)
     start = first * VAD_FRAME_SAMPLES
-    endpointer = Endpointer(policy, start, final.goes_on_at, final.end)
+    endpointer = Endpointer(policy, start, listen_from, settled_until)
     found = []
     for frame in range(first, len(stream.probabilities)):
         give(endpointer, stream, frame, frame + 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import cycle, islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pipeline.feedback import Feedback
 from pipeline.options import StreamOptions
 from pipeline.silero import SileroVad
 from pipeline.utterance import Window
-from pipeline.voice_activity import IDLE_LIMIT_S, Answer, Hop, HopError, VoiceActivity
+from pipeline.voice_activity import IDLE_LIMIT_S, Answer, Hop, HopError, Resume, VoiceActivity
 from pipeline.window import SettledText, WindowInfo
 from tests.pipeline.support import CLIPS, recording
 
@@ -93,16 +94,13 @@ def test_finals_do_not_depend_on_the_sizes_of_hops(
     assert finals(VoiceActivity(vad), speech, sizes) == in_frames
 
 
-def resumed(vad: SileroVad, audio: Audio, info: WindowInfo, sizes: Iterable[int]) -> list[Window]:
-    """The finals of a stream that goes on behind this final of another, of the same audio."""
-    options = StreamOptions(
-        start_sample=info.vad_state_at,
-        listen_from=info.goes_on_at,
-        settled_until=info.end,
-        vad_state=info.vad_state,
-        vad_state_at=info.vad_state_at,
-    )
-    stage, hops = VoiceActivity(vad), cut(audio[info.vad_state_at :], sizes)
+def resumed(
+    vad: SileroVad, audio: Audio, resume: dict[str, Any], sizes: Iterable[int]
+) -> list[Window]:
+    """The finals of a stream that goes on where another of the same audio has broken off."""
+    start = resume["vad_state_at"]
+    options = StreamOptions(start_sample=start, **resume)
+    stage, hops = VoiceActivity(vad), cut(audio[start:], sizes)
     stage.take([Hop(7, NOTHING, start=True, options=options.model_dump_json())], 0.0)
     answers = [stage.take([Hop(7, hop)], 0.0)[0] for hop in hops]
     while answers[-1] is not None:
@@ -125,9 +123,92 @@ def test_a_stream_that_is_resumed_behind_any_final_hears_what_it_would_have_hear
     assert len(told) > 10
     for count, (final, info) in enumerate(told[:-1], start=1):
         assert 0 <= final.goes_on_at - info.vad_state_at < 5 * SAMPLE_RATE
-        rest = [(each.start, each.end, each.audio) for each, _ in told[count:]]
-        again = resumed(vad, audio, info, sizes)
-        assert [(each.start, each.end, each.audio) for each in again] == rest
+        again = resumed(vad, audio, behind(info), sizes)
+        assert [heard(each) for each in again] == [heard(each) for each, _ in told[count:]]
+
+
+def behind(info: WindowInfo) -> dict[str, Any]:
+    """How a stream is resumed behind a final."""
+    return {
+        "listen_from": info.goes_on_at,
+        "settled_until": info.end,
+        "vad_state": info.vad_state,
+        "vad_state_at": info.vad_state_at,
+    }
+
+
+def heard(window: Window) -> tuple[int, int, bytes]:
+    """What of a window does not depend on the windows before it."""
+    return window.start, window.end, window.audio
+
+
+def ask(stage: VoiceActivity, stream_id: int = 7) -> dict[str, Any] | None:
+    """How the stream would go on elsewhere."""
+    (answer,) = stage.take([Hop(stream_id, NOTHING, resume=True)], 0.0)
+    if answer is None:
+        return None
+    assert isinstance(answer, Resume), answer
+    return answer.options
+
+
+def test_a_stream_that_is_resumed_anywhere_hears_what_it_would_have_heard(
+    vad: SileroVad, jfk: Audio, speech: Audio
+) -> None:
+    """Two minutes of a quiet room before, between and behind utterances."""
+    room = np.random.default_rng(3).normal(0, 40, 60 * SAMPLE_RATE).astype(np.int16)
+    audio = np.concatenate([room, jfk, speech, room, speech])
+    stage, told, asked = VoiceActivity(vad), [], []
+    hops = stream_hops(7, cut(audio, [16 * 512]))
+    for number, hop in enumerate(hops[:-1]):
+        (answer,) = stage.take([hop], 0.0)
+        if isinstance(answer, tuple):
+            told.append(answer[0])
+        if number % 10 == 9:
+            asked.append((ask(stage), len(told), (number + 1) * 16 * 512))
+    told += [window_of(answer) for answer in stage.take(hops[-1:], 0.0)]
+    assert len(asked) > 25
+    for resume, count, position in asked:
+        assert resume is not None
+        assert position - resume["vad_state_at"] < 20 * SAMPLE_RATE
+        again = resumed(vad, audio, resume, [MAX_HOP_SAMPLES])
+        assert [heard(each) for each in again] == [heard(each) for each in told[count:]]
+
+
+def test_to_ask_how_a_stream_would_go_on_changes_nothing(
+    vad: SileroVad, stage: VoiceActivity, speech: Audio
+) -> None:
+    undisturbed = finals(VoiceActivity(vad), speech, [HOP_SAMPLES])
+    found = []
+    for hop in stream_hops(7, cut(speech, [HOP_SAMPLES])):
+        found += stage.take([hop], 0.0)
+        if not hop.end:
+            ask(stage)
+    assert [window_of(answer) for answer in found if answer is not None] == undisturbed
+
+
+def test_a_stream_that_has_only_begun_is_resumed_from_its_start(stage: VoiceActivity) -> None:
+    stage.take([Hop(7, NOTHING, start=True)], 0.0)
+    assert ask(stage) is None
+    stage.take([Hop(7, HALF_SECOND)], 0.0)
+    resume = ask(stage)
+    assert resume is not None
+    assert (resume["listen_from"], resume["vad_state_at"]) == (15 * 512, 0)
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        Hop(7, NOTHING, resume=True),
+        Hop(7, NOTHING, start=True, resume=True),
+        Hop(1, HALF_SECOND, resume=True),
+        Hop(1, NOTHING, end=True, resume=True),
+    ],
+    ids=["of no stream", "at its start", "with audio", "at its end"],
+)
+def test_who_asks_in_the_wrong_place_is_refused(asking: Hop, stage: VoiceActivity) -> None:
+    stage.take([GOOD], 0.0)
+    (answer,) = stage.take([asking], 0.0)
+    assert isinstance(answer, HopError)
 
 
 def pieces(vad: SileroVad, audio: Audio, sizes: Iterable[int]) -> list[Window]:
