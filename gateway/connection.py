@@ -14,6 +14,7 @@ from typing import NoReturn
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
 
+from gateway import pieces
 from gateway.auth import ANSWERED
 from gateway.closing import ClientGone, Close, CloseCode, Farewell, farewell
 from gateway.messages import Frame
@@ -31,6 +32,7 @@ _MAX_REASON_BYTES = 123
 _TAKEN_AT_ONCE_BYTES = 32_768
 """Half of what asyncio's transports buffer before they ask to wait."""
 
+pieces.install()
 # Its warning of subprotocols that are not known would put a client's key into the log.
 logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from gateway.pieces import PIECE_BYTES, PIECES
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.generated import metadata, packet, text
@@ -54,9 +55,19 @@ BREACHES: list[tuple[str, bytes, int]] = [
     ("a text that is no UTF-8", frame(TEXT, b"\xff\xfe"), 1007),
     ("a message of 2**63 bytes", bytes([0x82, 0xFF]) + b"\x7f" + b"\xff" * 7 + bytes(4), 1009),
     (
-        "a message in too many pieces",
+        "a message in pieces that is too large",
         frame(BINARY, b"a", fin=False) + frame(0, bytes(60_000), fin=False) * 200,
         1009,
+    ),
+    (
+        "a message in pieces without end",
+        frame(TEXT, b"a", fin=False) + frame(0, fin=False) * 99,
+        1008,
+    ),
+    (
+        "pieces of a byte, with pings between them",
+        frame(BINARY, b"a", fin=False) + (frame(PING) + frame(0, b"a", fin=False)) * 99,
+        1008,
     ),
 ]
 
@@ -80,6 +91,23 @@ async def test_a_breach_of_the_protocol_is_closed_with_its_code_and_disturbs_nob
     await raw.send(METADATA + sent)
     assert close_code(await raw.rest()) == code
     assert len(finals(await other)) == 2
+
+
+async def test_messages_in_pieces_are_heard_as_others_are(server: Server) -> None:
+    audio = speech(*range(40), hops=20).tobytes()
+    assert len(audio) > 500 * PIECE_BYTES
+    halves = audio[:100], audio[100:]
+    async with server.connect() as client:
+        await client.send("{}")
+        for half, size in zip(halves, (2, PIECE_BYTES), strict=True):
+            await client.send(half[at : at + size] for at in range(0, len(half), size))
+        await client.send(json.dumps({"type": "end_audio"}))
+        frames = await receive_all(client)
+        assert client.close_code == 1000
+    whole = await transcribe(server, audio)
+    assert [each["transcript"] for each in finals(frames)] == [
+        each["transcript"] for each in finals(whole)
+    ]
 
 
 @pytest.fixture
@@ -207,22 +235,23 @@ async def test_pings_that_nobody_takes_the_answers_to_end_the_session(
 
 
 FLOODS = {
-    "packets of one byte": (b"", frame(BINARY, b"\0") * 2000),
-    "empty packets": (b"", frame(BINARY) * 2000),
-    "pings": (b"", frame(PING) * 2000),
-    "health checks": (b"", frame(TEXT, b'{"type": "health_check"}') * 500),
-    "long texts": (b"", frame(TEXT, b"[" * 60_000) * 4),
-    "empty pieces of a message": (frame(BINARY, b"a", fin=False), frame(0, fin=False) * 2000),
+    "packets of one byte": frame(BINARY, b"\0") * 2000,
+    "empty packets": frame(BINARY) * 2000,
+    "pings": frame(PING) * 2000,
+    "health checks": frame(TEXT, b'{"type": "health_check"}') * 500,
+    "long texts": frame(TEXT, b"[" * 60_000) * 4,
+    "messages in pieces": (frame(BINARY, fin=False) + frame(0, fin=False) * (PIECES - 2) + frame(0))
+    * 30,
 }
-"""What comes first, and what comes again and again."""
+"""What comes again and again."""
 
 
 async def test_floods_do_not_hold_up_others(triton: FakeTriton) -> None:
     async with running(triton, GATEWAY_HOP_MS=32) as gateway:
         quiet_s = await _round_trips(gateway, 1)
-        for name, (first, block) in FLOODS.items():
+        for name, block in FLOODS.items():
             raw = await upgrade(f"127.0.0.1:{gateway.port}")
-            await raw.send(METADATA + first)
+            await raw.send(METADATA)
             flooding = [asyncio.create_task(work) for work in (_flood(raw, block), raw.rest(60))]
             flooded_s = await _round_trips(gateway, 1)
             for task in flooding:
