@@ -31,6 +31,7 @@ class Tritons:
         self._hang_timeout_s = hang_timeout_s
         self._unwell: dict[Triton, str] = {}
         """Why no new stream goes there. Until it was asked, a Triton counts as well."""
+        self._unasked = set(self._tritons)
         self._lost_at: dict[Triton, float] = {}
         """When it has last lost a stream, of those that were well all the time since."""
         self._changed = asyncio.Event()
@@ -49,11 +50,18 @@ class Tritons:
             await triton.close()
 
     async def why_not_ready(self) -> str | None:
-        """The reason why no stream can be served now, None if one of them is ready."""
-        reasons = await asyncio.gather(*(triton.why_not_ready() for triton in self._tritons))
-        if any(reason is None for reason in reasons):
+        """The reason why no stream can be served now, None if one of them is ready.
+
+        By what they have last said, so that nobody has to be asked for whoever wants to know; only
+        their first answer is waited for.
+        """
+        await self._until(lambda: self._is_known_well() or not self._unasked)
+        if self._is_known_well():
             return None
-        return "; ".join(reason for reason in reasons if reason is not None)
+        return "; ".join(self._unwell[triton] for triton in self._tritons)
+
+    def _is_known_well(self) -> bool:
+        return any(triton not in self._unasked for triton in self._well())
 
     def states(self) -> tuple[TritonState, ...]:
         """Each of them, in the order of the setting."""
@@ -141,11 +149,13 @@ class Tritons:
         self._note(triton, await triton.why_not_ready(self._hang_timeout_s))
 
     def _note(self, triton: Triton, why_not: str | None) -> None:
+        self._unasked.discard(triton)
         if why_not is None:
             if self._unwell.pop(triton, None) is not None:
                 logger.info("Triton at %s is ready", triton.address)
                 self._lost_at.pop(triton, None)  # it has been started again
-            self._changed.set()
-        elif triton not in self._unwell:
-            logger.warning("no stream goes to it for now: %s", why_not)
+        else:
+            if triton not in self._unwell:
+                logger.warning("no stream goes to it for now: %s", why_not)
             self._unwell[triton] = why_not
+        self._changed.set()

@@ -198,6 +198,8 @@ class FakeTriton:
     """Recognise nothing: messages without segments."""
     tells_nothing: bool = False
     """Do not say how a sequence would go on elsewhere."""
+    asked: int = 0
+    """How often it was asked whether it is ready."""
     sequences: dict[int, Sequence] = field(default_factory=dict)
     """The open ones."""
     hops: list[SeenHop] = field(default_factory=list)
@@ -250,6 +252,7 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         return pb.ServerLiveResponse(live=True)
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._fake.asked += 1
         await asyncio.sleep(self._fake.hangs_s)
         return pb.ServerReadyResponse(ready=self._fake.ready)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from gateway.admission import ENOUGH
+from gateway.tritons import PROBE_INTERVAL_S
 from pipeline.audio import SAMPLE_RATE, ms_to_samples
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton
@@ -250,8 +252,38 @@ async def test_ready_when_triton_and_the_ensemble_are(server: Server) -> None:
     assert await get(server, "/readyz") == (200, {"ready": True})
 
 
-async def test_not_ready_says_why(server: Server, triton: FakeTriton) -> None:
+async def test_not_ready_says_why(serve: Serve, triton: FakeTriton) -> None:
     triton.loaded = False
-    status, body = await get(server, "/readyz")
-    assert status == 503
-    assert body == {"ready": False, "reason": "the model streaming_whisper is not loaded"}
+    async with serve() as server:
+        status, body = await get(server, "/readyz")
+        assert status == 503
+        assert body == {"ready": False, "reason": "the model streaming_whisper is not loaded"}
+
+
+async def test_readiness_follows_triton(server: Server, triton: FakeTriton) -> None:
+    for is_loaded, wanted in ((False, 503), (True, 200)):
+        triton.loaded = is_loaded
+        async with asyncio.timeout(5):
+            while (await get(server, "/readyz"))[0] != wanted:
+                await asyncio.sleep(0.05)
+
+
+async def test_whoever_asks_for_readiness_has_nobody_else_asked(
+    server: Server, triton: FakeTriton
+) -> None:
+    """Else anybody could keep Triton busy with questions."""
+    assert (await get(server, "/readyz"))[0] == 200
+    before, began = triton.asked, time.monotonic()
+    answers = await asyncio.gather(*(get(server, "/readyz") for _ in range(200)))
+    assert {status for status, _ in answers} == {200}
+    assert triton.asked - before <= (time.monotonic() - began) / PROBE_INTERVAL_S + 1
+
+
+async def test_a_triton_that_hangs_keeps_nobody_from_hearing_that_another_is_ready(
+    serve: Serve, triton: FakeTriton
+) -> None:
+    async with FakeTriton() as hanging:
+        hanging.hangs_s = 60
+        async with serve(triton=f"{hanging.address},{triton.address}") as server:
+            async with asyncio.timeout(1):
+                assert (await get(server, "/readyz"))[0] == 200
