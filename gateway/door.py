@@ -1,7 +1,8 @@
 """Who is let in, and who is in: keys, origins, limits and the load, asked in this order.
 
-Knows no HTTP library and no websocket: it is asked with headers, and answers with a refusal or with
-the key that has opened. Whoever is let in takes a place, with no await between the two.
+Knows no HTTP library and no websocket: it is asked with headers and an address, and answers with a
+refusal or with the key that has opened. Whoever is let in takes a place, with no await between the
+two.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from gateway.addresses import household
 from gateway.admission import Admission, StreamDelays
 from gateway.auth import WHY_REFUSED
 from gateway.keys import Key, Keys
@@ -37,6 +39,7 @@ class Door:
         self._settings = settings
         self._admission = admission
         self._of_key: Counter[str] = Counter()
+        self._of_address: Counter[str] = Counter()
         self.keys = keys
         self.places: dict[str, Place] = {}
         """By their ids, those that are taken."""
@@ -61,28 +64,27 @@ class Door:
             return refuse(RefusalType.FORBIDDEN_ORIGIN, problem)
         return key
 
-    def ask(self, headers: Mapping[str, str], shown: str | None = None) -> Refusal | Key:
+    def ask(
+        self, headers: Mapping[str, str], address: str | None, shown: str | None = None
+    ) -> Refusal | Key:
         """The same, of who wants a place, if there is one now."""
         answer = self.identify(headers, shown)
         if isinstance(answer, Refusal):
             return answer
-        return self._why_no_place(answer) or answer
+        return self._why_no_place(answer, address) or answer
 
     @contextlib.contextmanager
-    def place(self, key: Key) -> Iterator[Place]:
+    def place(self, key: Key, address: str | None) -> Iterator[Place]:
         """One of the places, for as long as it is held."""
         place = Place(secrets.token_hex(4), key, self._admission.open(time.monotonic()))
         self.places[place.id] = place
-        self._of_key[key.secret] += 1
-        try:
-            yield place
-        finally:
-            place.delays.close()
-            del self.places[place.id]
-            self._of_key[key.secret] -= 1
-            if not self._of_key[key.secret]:
-                del self._of_key[key.secret]
-            self.on_left()
+        with _counted(self._of_key, key.secret), _counted(self._of_address, household(address)):
+            try:
+                yield place
+            finally:
+                place.delays.close()
+                del self.places[place.id]
+                self.on_left()
 
     def free_streams(self) -> int:
         """How many more streams would be let in and served in time, by the estimate."""
@@ -91,7 +93,7 @@ class Door:
         left = self._settings.max_streams - len(self.places)
         return max(0, min(left, self._admission.free_streams(time.monotonic())))
 
-    def _why_no_place(self, key: Key) -> Refusal | None:
+    def _why_no_place(self, key: Key, address: str | None) -> Refusal | None:
         if self.is_closed:
             return refuse(RefusalType.STOPPING, STOPPING)
         most = self._settings.max_streams
@@ -100,5 +102,20 @@ class Door:
         if key.max_streams is not None and self._of_key[key.secret] >= key.max_streams:
             problem = f"all {key.max_streams} streams of this key are taken"
             return refuse(RefusalType.TOO_MANY_STREAMS_OF_KEY, problem)
+        most = self._settings.max_streams_per_address
+        if most and self._of_address[household(address)] >= most:
+            problem = f"all {most} streams of this address are taken"
+            return refuse(RefusalType.TOO_MANY_STREAMS_OF_ADDRESS, problem)
         full = self._admission.why_full(time.monotonic())
         return None if full is None else refuse(RefusalType.OVERLOADED, full)
+
+
+@contextlib.contextmanager
+def _counted(counter: Counter[str], name: str) -> Iterator[None]:
+    counter[name] += 1
+    try:
+        yield
+    finally:
+        counter[name] -= 1
+        if not counter[name]:
+            del counter[name]

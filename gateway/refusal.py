@@ -23,6 +23,7 @@ class RefusalType(Enum):
     UPGRADE_REQUIRED = "upgrade_required", 426
     TOO_MANY_STREAMS = "too_many_streams", 503
     TOO_MANY_STREAMS_OF_KEY = "too_many_streams_of_key", 503
+    TOO_MANY_STREAMS_OF_ADDRESS = "too_many_streams_of_address", 503
     OVERLOADED = "overloaded", 503
     STOPPING = "stopping", 503
 

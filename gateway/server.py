@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
 
 from aiohttp import web
 
 from gateway import listening
+from gateway.addresses import behind
 from gateway.admission import Admission
 from gateway.closing import Close
 from gateway.connection import Connection, Socket
@@ -180,7 +181,7 @@ class Gateway:
 
     async def serve_websocket(self, request: web.Request) -> web.StreamResponse:
         """Upgrade and serve one session, or say in JSON why not."""
-        answer = self.door.ask(request.headers)
+        answer = self.door.ask(request.headers, request.remote)
         if isinstance(answer, Refusal):
             return self._refuse(request, answer)
         socket = Socket(self._settings.max_message_bytes)
@@ -192,7 +193,7 @@ class Gateway:
             request.path_qs, tuple(request.query.items()), request.headers, time.time()
         )
         shown = entrance.shown_key(upgrade, self.door.keys.secrets)
-        answer = self.door.ask(request.headers, shown)
+        answer = self.door.ask(request.headers, request.remote, shown)
         if isinstance(answer, Refusal):
             return self._refuse(request, answer, entrance.refuse)
         try:
@@ -235,7 +236,7 @@ class Gateway:
             # The last reason, so a plain request learns the others: a browser tells its page
             # nothing of a refused upgrade.
             return self._refuse(request, _no_upgrade(), shape)
-        with self.place(key, protocol, request.headers) as place:
+        with self.place(key, protocol, request) as place:
             await socket.prepare(request)
             connection = self._connection(socket, request)
             peer = TranslatedPeer(connection, dialect) if dialect else connection
@@ -243,11 +244,11 @@ class Gateway:
         return socket
 
     @contextlib.contextmanager
-    def place(self, key: Key, protocol: str, headers: Mapping[str, str]) -> Iterator[Place]:
+    def place(self, key: Key, protocol: str, request: web.Request) -> Iterator[Place]:
         """One of the places, for as long as it is held; whatever is done inside is watched."""
         with (
-            self.door.place(key) as place,
-            self.telemetry.session(place.id, protocol, headers),
+            self.door.place(key, request.remote) as place,
+            self.telemetry.session(place.id, protocol, request.headers),
         ):
             yield place
 
@@ -303,7 +304,7 @@ GATEWAY = web.AppKey("gateway", Gateway)
 
 def create_app(settings: Settings, tracing: Tracing | None = None) -> web.Application:
     """The application; run it with aiohttp's runner."""
-    app = web.Application()
+    app = web.Application(middlewares=[behind(settings.proxies)] if settings.proxies else [])
     app[GATEWAY] = gateway = Gateway(settings, tracing or Off())
     app.add_routes(gateway.routes())
     app.cleanup_ctx.append(gateway.run)

@@ -56,6 +56,10 @@ class Settings:
     """Between partials of clients that ask for less."""
     max_streams: int = 64
     """Sessions at a time; more are refused before the upgrade."""
+    max_streams_per_address: int = 0
+    """The same of one client's address; 0: as many as of all."""
+    proxies: int = 0
+    """How many stand in front of it, whose X-Forwarded-For tells a client's address."""
     burst_streams: int = 16
     """Sessions that may begin at once before it has shown how well they are served."""
     max_partial_delay_s: float = 2
@@ -293,6 +297,8 @@ _READERS: Mapping[str, _Reader] = {
     "partial_interval_s": _interval,
     "min_partial_interval_s": _interval,
     "max_streams": _integer(1, 100_000),
+    "max_streams_per_address": _integer(0, 100_000),
+    "proxies": _integer(0, 16),
     "burst_streams": _integer(1, 100_000),
     "max_partial_delay_s": _seconds(_DAY_S),
     "max_final_delay_s": _seconds(_DAY_S),

@@ -194,7 +194,8 @@ class UpgradeRefusal(_Message):
     """For people."""
     type: str
     """For programs: `unauthorized`, `forbidden_origin`, `not_found`, `upgrade_required`,
-    `too_many_streams`, `too_many_streams_of_key`, `overloaded` or `stopping`."""
+    `too_many_streams`, `too_many_streams_of_key`, `too_many_streams_of_address`, `overloaded` or
+    `stopping`."""
     retry_after_s: int | None = None
     """With status 503: when to come again."""
     body: RefusalReason

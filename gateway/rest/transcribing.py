@@ -29,12 +29,12 @@ async def transcribe(gateway: "Gateway", request: web.Request) -> web.StreamResp
     Raises:
         ApiError: there is none; it says why.
     """
-    answer = gateway.door.ask(request.headers)
+    answer = gateway.door.ask(request.headers, request.remote)
     if isinstance(answer, Refusal):
         gateway.telemetry.metrics.refused(answer.body["type"])
         raise ApiError(of_refusal(answer))
     settings = gateway.shared.settings
-    with gateway.place(answer, "file", request.headers) as place:
+    with gateway.place(answer, "file", request) as place:
         upload = await read_form(request, settings.max_file_bytes)
         try:
             asked = parse_form(upload.fields, settings.models)

@@ -67,6 +67,43 @@ async def test_a_key_has_no_more_streams_than_its_limit_and_others_have_theirs(
         await clients.enter_async_context(server.connect(**bearer("door-secret")))
 
 
+def forwarded(*addresses: str) -> dict[str, Any]:
+    return {"additional_headers": [("X-Forwarded-For", address) for address in addresses]}
+
+
+async def test_an_address_has_no_more_streams_than_its_limit(serve: Serve) -> None:
+    async with serve(max_streams_per_address=2) as server, AsyncExitStack() as clients:
+        first = await clients.enter_async_context(server.connect())
+        await clients.enter_async_context(server.connect("/v1/realtime"))
+        refused = await refusal(server, **forwarded("203.0.113.7"))  # which nobody has asked for
+        assert refused.response.status_code == 503
+        assert refused.response.headers["Retry-After"]
+        assert body_of(refused)["type"] == "too_many_streams_of_address"
+        assert "all 2 streams of this address" in body_of(refused)["error"]
+        await first.close()
+        await until_sessions(server, 1)
+        await clients.enter_async_context(server.connect())
+
+
+async def test_behind_a_proxy_each_client_has_the_limit_and_cannot_forge_its_address(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway")
+    async with (
+        serve(max_streams_per_address=1, proxies=1) as server,
+        server.connect(**forwarded("203.0.113.7")) as one,
+        server.connect(**forwarded("203.0.113.8")),
+    ):
+        refused = await refusal(server, **forwarded("198.51.100.9", "203.0.113.7"))
+        assert body_of(refused)["type"] == "too_many_streams_of_address"
+        await one.send("{}")
+        await one.send(speech(1).tobytes())
+        await one.send(END_AUDIO)
+        assert len(finals(await receive_all(one))) == 1
+    assert "the session starts: 203.0.113.7 with" in caplog.text
+    assert "203.0.113.7 is refused" in caplog.text
+
+
 async def test_a_key_that_is_gone_opens_nothing_and_its_streams_go_on(
     serve: Serve, keys: Path
 ) -> None:

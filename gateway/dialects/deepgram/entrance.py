@@ -19,6 +19,7 @@ _CODES = {
     RefusalType.FORBIDDEN_ORIGIN.wire_name: (403, "FORBIDDEN"),
     RefusalType.TOO_MANY_STREAMS.wire_name: (429, "TOO_MANY_REQUESTS"),
     RefusalType.TOO_MANY_STREAMS_OF_KEY.wire_name: (429, "TOO_MANY_REQUESTS"),
+    RefusalType.TOO_MANY_STREAMS_OF_ADDRESS.wire_name: (429, "TOO_MANY_REQUESTS"),
     RefusalType.UPGRADE_REQUIRED.wire_name: (426, BAD_REQUEST),
 }
 """Status and code of a refusal; any other is a 503."""

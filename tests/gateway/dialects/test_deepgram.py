@@ -304,6 +304,7 @@ def test_every_request_has_an_id_of_its_own_which_its_response_tells() -> None:
         (RefusalType.FORBIDDEN_ORIGIN, 403, "FORBIDDEN"),
         (RefusalType.TOO_MANY_STREAMS, 429, "TOO_MANY_REQUESTS"),
         (RefusalType.TOO_MANY_STREAMS_OF_KEY, 429, "TOO_MANY_REQUESTS"),
+        (RefusalType.TOO_MANY_STREAMS_OF_ADDRESS, 429, "TOO_MANY_REQUESTS"),
         (RefusalType.OVERLOADED, 503, "SERVICE_UNAVAILABLE"),
         (RefusalType.STOPPING, 503, "SERVICE_UNAVAILABLE"),
         (RefusalType.UPGRADE_REQUIRED, 426, "Bad Request"),
