@@ -1,8 +1,8 @@
 """Starts the gateway: `python -m gateway`. Settings are environment variables, see
 `gateway.settings`.
 
-Exit codes: 0 after SIGTERM or Ctrl-C, 1 when the port cannot be had, 2 for a bad setting or a file
-of keys or a certificate that cannot be used. What signals do: `gateway.running`.
+Exit codes: 0 after SIGTERM or Ctrl-C, 1 when the port cannot be had or it is stuck, 2 for a bad
+setting or a file of keys or a certificate that cannot be used. What signals do: `gateway.running`.
 """
 
 import argparse

@@ -6,6 +6,7 @@ Knows aiohttp's runner and sites, and the gateway as something that drains and s
    The port stays open meanwhile, for refusals and `/readyz` to say so.
 2. SIGINT (Ctrl-C), or a second signal, ends all sessions at once: each gets its final.
 3. SIGHUP reads the files of keys and the certificate again.
+4. Where the event loop is stuck, the process ends by itself (`gateway.stuck`).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import sys
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway import stuck
 from gateway.exposition import PATH as METRICS_PATH
 from gateway.exposition import create_metrics_app
 from gateway.keys import KeysError
@@ -90,7 +92,8 @@ async def serve(settings: Settings) -> int:
         await runner.cleanup()
         return 1
     _log_start(runner, settings, gateway)
-    await _run(signals, settings, gateway, certificate)
+    async with stuck.guarded():
+        await _run(signals, settings, gateway, certificate)
     await site.stop()
     await gateway.stop()  # before aiohttp's cleanup, which makes connections deaf first
     await runner.cleanup()

@@ -192,6 +192,16 @@ async def test_a_triton_that_hangs_is_given_up(
     assert told(frames) == undisturbed
 
 
+async def test_a_window_that_is_stuck_in_an_engine_which_serves_others_is_sent_again(
+    serve: Serve, triton: FakeTriton, undisturbed: list[Frame]
+) -> None:
+    triton.hops.clear()
+    triton.delay_s = lambda hop: 1e6 if hop.index == 6 else 0
+    async with serve(answer_timeout_s=0.3) as server:
+        assert told(await transcribe(server, AUDIO, PARTIALS)) == undisturbed
+    assert sum(hop.start for hop in triton.hops) == 2
+
+
 async def test_a_hop_that_fails_once_is_sent_again(
     server: Server, triton: FakeTriton, undisturbed: list[Frame]
 ) -> None:
