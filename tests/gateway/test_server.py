@@ -240,6 +240,15 @@ async def test_a_plain_request_learns_why_an_upgrade_would_be_refused(serve: Ser
         assert (status, body["type"]) == (503, "too_many_streams")
 
 
+@pytest.mark.parametrize("path", ["/v1/websocket", "/v1/realtime", "/v1/twilio"])
+async def test_compression_is_offered_and_never_agreed(server: Server, path: str) -> None:
+    """A few bytes could unpack to many, and audio hardly shrinks."""
+    async with server.connect(path, compression="deflate") as client:
+        offered = client.request and client.request.headers["Sec-WebSocket-Extensions"]
+        assert "permessage-deflate" in (offered or "")
+        assert client.protocol.extensions == []
+
+
 async def test_the_process_is_alive_without_triton(server: Server, triton: FakeTriton) -> None:
     await triton.stop()
     delays = {"partial_delay_s": None, "final_delay_s": None}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,15 @@ def assert_bad(answer: Answer, param: str | None, says: str) -> None:
     assert answer.error["type"] == "invalid_request_error"
     assert answer.error["param"] == param
     assert says in answer.error["message"]
+
+
+async def test_a_compressed_form_is_not_unpacked(server: Server) -> None:
+    """A few kilobytes could be gigabytes."""
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    bomb = gzip.compress(part + SPEECH + b"\r\n--x--\r\n")
+    headers = {"Content-Type": BOUNDARY, "Content-Encoding": "gzip"}
+    answer = await request(server, data=bomb, headers=headers)
+    assert_bad(answer, None, "the form cannot be parsed")
 
 
 async def test_no_file(server: Server) -> None:

@@ -150,12 +150,21 @@ async def test_translation_is_refused_with_what_there_is_instead(server: Server)
     assert "translation is not supported" in answer.error["message"]
 
 
-async def test_a_full_server_says_when_to_come_again(serve: Serve) -> None:
-    async with serve(max_streams=1) as server, server.connect():
+@pytest.mark.parametrize(
+    ("limit", "kind"),
+    [
+        ("max_streams", RefusalType.TOO_MANY_STREAMS),
+        ("max_streams_per_address", RefusalType.TOO_MANY_STREAMS_OF_ADDRESS),
+    ],
+)
+async def test_a_full_server_says_when_to_come_again(
+    serve: Serve, limit: str, kind: RefusalType
+) -> None:
+    async with serve(**{limit: 1}) as server, server.connect():
         answer = await post(server, SPEECH)
         assert answer.status == 503
         assert answer.error["type"] == "server_error"
-        assert answer.error["code"] == RefusalType.TOO_MANY_STREAMS.wire_name
+        assert answer.error["code"] == kind.wire_name
         assert int(answer.headers["Retry-After"]) > 0
 
 
