@@ -1,4 +1,4 @@
-# Triton with the embedded engine (CTranslate2), for any x86-64 machine: `docker compose --profile cpu
+# Triton with the embedded engine, for any x86-64 machine: `docker compose --profile cpu
 # up`. The gateway is an image of its own (build/gateway.Dockerfile), so that the one that is tried
 # without a GPU is the one that serves with it. The weights are inside, so it starts offline.
 FROM python:3.12-slim-bookworm

@@ -9,7 +9,7 @@ Shapes are those of one request, with the leading batch dimension of 1.
 |            |                                        | RESUME, of a hop that asks for it alone    |
 | log_mel    | WINDOW, WINDOW_INFO                    | the engine's inputs, LANGUAGE_PROB         |
 | whisper    | the engine's inputs                    | the engine's outputs                       |
-|            | CTranslate2: WINDOW_INFO as well       |                                            |
+|            | embedded: WINDOW_INFO as well          |                                            |
 | transcript | the engine's outputs and prompt,       | TRANSCRIPT, FEEDBACK                       |
 |            | LANGUAGE_PROB, WINDOW, WINDOW_INFO     |                                            |
 """
@@ -78,7 +78,7 @@ ENGINE_OUTPUTS = (
 )
 
 EMBEDDED_ENGINE_HINTS = (WINDOW_INFO,)
-"""What the CTranslate2 engine is told besides, optional: which windows to decode first, and which
+"""What the embedded engine is told besides, optional: which windows to decode first, and which
 a newer one supersedes. TensorRT-LLM's backend has no tensor for it, and Triton's Python API (2.51)
 cannot set the response parameters that an ensemble hands on. So the ensemble has a configuration of
 its own for that engine, which differs in this one line."""
@@ -98,4 +98,4 @@ RESUME_PARAMETER = "resume"
 with nothing if too little was heard so far, and changes nothing."""
 NO_REPEAT_NGRAM_PARAMETER = "no_repeat_ngram_size"
 """Integer, on every hop of a stream that asks for it: TensorRT-LLM's contract has no tensor for
-it, so it reaches the CTranslate2 engine as a request parameter and TensorRT-LLM ignores it."""
+it, so it reaches the embedded engine as a request parameter and TensorRT-LLM ignores it."""

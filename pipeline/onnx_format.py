@@ -14,10 +14,13 @@ Field = tuple[int, int | str | bytes]
 Kind = tuple[str, Sequence[int | str]]
 """A tensor's element type, as numpy calls it, and its shape; a name stands for any length."""
 
+MICROSOFT = "com.microsoft"
+"""Domain of ONNX Runtime's own operators, https://onnxruntime.ai/docs/reference/operators."""
+
 _IR_VERSION = 8
 _VARINT, _BYTES = 0, 2
-_INTEGER_ATTRIBUTE, _TEXT_ATTRIBUTE = 2, 3
-_ELEMENT_TYPES = {"float32": 1, "int64": 7}
+_INTEGER_ATTRIBUTE, _TEXT_ATTRIBUTE, _INTEGERS_ATTRIBUTE = 2, 3, 7
+_ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
 
 
 class GraphWriter:
@@ -27,20 +30,26 @@ class GraphWriter:
         self._nodes: list[Field] = []
         self._constants: list[Field] = []
 
-    def constant(self, values: NDArray[np.generic]) -> str:
+    def constant(self, values: NDArray[np.generic] | np.generic) -> str:
         """Add a constant; its name comes back."""
         name = f"constant_{len(self._constants)}"
         self._constants.append((5, _tensor(name, values)))
         return name
 
     def node(
-        self, operator: str, *inputs: str, outputs: Sequence[str] = (), **attributes: int | str
+        self,
+        operator: str,
+        *inputs: str,
+        outputs: Sequence[str] = (),
+        domain: str = "",
+        **attributes: int | str | Sequence[int],
     ) -> str:
         """Add a node, its outputs named as asked; the name of the first comes back."""
         names = outputs or [f"node_{len(self._nodes)}"]
         fields: list[Field] = [*((1, name) for name in inputs), *((2, name) for name in names)]
         fields.append((4, operator))
         fields.extend((5, _attribute(name, value)) for name, value in attributes.items())
+        fields.append((7, domain))
         self._nodes.append((1, _message(fields)))
         return names[0]
 
@@ -49,7 +58,8 @@ class GraphWriter:
         graph = [*self._nodes, (2, "graph"), *self._constants]
         graph.extend((11, _value(name, *kind)) for name, kind in inputs.items())
         graph.extend((12, _value(name, *kind)) for name, kind in outputs.items())
-        return _message([(1, _IR_VERSION), (7, _message(graph)), (8, _message([(2, opset)]))])
+        opsets = [_message([(2, opset)]), _message([(1, MICROSOFT), (2, 1)])]
+        return _message([(1, _IR_VERSION), (7, _message(graph)), *((8, it) for it in opsets)])
 
 
 def weights_of(model: bytes) -> dict[str, NDArray[np.float32]]:
@@ -111,6 +121,7 @@ def _message(fields: Sequence[Field]) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    value &= 2**64 - 1  # a negative one is sent as its two's complement
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
@@ -119,16 +130,18 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
+def _tensor(name: str, values: NDArray[np.generic] | np.generic) -> bytes:
     shape: list[Field] = [(1, length) for length in values.shape]
     data_type = _ELEMENT_TYPES[values.dtype.name]
     return _message([*shape, (2, data_type), (8, name), (9, values.tobytes())])
 
 
-def _attribute(name: str, value: int | str) -> bytes:
+def _attribute(name: str, value: int | str | Sequence[int]) -> bytes:
     if isinstance(value, int):
         return _message([(1, name), (3, value), (20, _INTEGER_ATTRIBUTE)])
-    return _message([(1, name), (4, value), (20, _TEXT_ATTRIBUTE)])
+    if isinstance(value, str):
+        return _message([(1, name), (4, value), (20, _TEXT_ATTRIBUTE)])
+    return _message([(1, name), *((8, it) for it in value), (20, _INTEGERS_ATTRIBUTE)])
 
 
 def _value(name: str, element_type: str, shape: Sequence[int | str]) -> bytes:

@@ -24,7 +24,8 @@ from pipeline.audio import ms_to_samples
 from pipeline.companion import Companion
 from pipeline.contract import Tensor
 from pipeline.engine_manifest import MANIFEST_FILE, read_manifest
-from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
+from pipeline.engines.choice import make_engine
+from pipeline.engines.ctranslate2_engine import EngineSettings
 from pipeline.engines.memory import EngineMemory
 from pipeline.engines.request import Answer as EngineAnswer
 from pipeline.engines.request import Place, Purpose, output_tensors, parse_request
@@ -95,8 +96,8 @@ class LogMelModel:
         return _tensors(self._stage.prepare(audio, _window_info(request)))
 
 
-class CTranslate2WhisperModel:
-    """`whisper` on CTranslate2: answers come from the engine's threads, in any order."""
+class EmbeddedWhisperModel:
+    """`whisper` on an engine of its own: answers come from the engine's threads, in any order."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model that WHISPER_MODEL_DIR names; config.pbtxt says how it runs."""
@@ -109,9 +110,9 @@ class CTranslate2WhisperModel:
             compute_type=os.environ.get("WHISPER_COMPUTE_TYPE", parameters["compute_type"]),
             workers=workers,
         )
-        self._workers = EngineWorkers(
-            CTranslate2Engine(settings), workers, int(parameters["max_batch"])
-        )
+        most = None if parameters["max_batch"] == "auto" else int(parameters["max_batch"])
+        engine = make_engine(settings, os.environ.get("WHISPER_RUNTIME", parameters["runtime"]))
+        self._workers = EngineWorkers(engine, workers, most)
         self._memory = EngineMemory(self._workers)
 
     def execute(self, requests: Sequence[Any]) -> None:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from build.fetch_weights import DEFAULT_MODEL, OUTPUT, model_folder
 from pipeline.audio import SAMPLE_RATE
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
-from pipeline.engines.request import Answer, EngineRequest, Place, Purpose
+from pipeline.engines.request import Answer, Encoded, EngineRequest, Place, Purpose
 from pipeline.engines.workers import EngineWorkers
 from pipeline.log_mel import LEAST_NEW_TOKENS, NEW_TOKENS_PER_S, WindowPolicy
 from pipeline.spectrogram import log_mel_spectrogram
@@ -64,16 +64,21 @@ def _halves(
 ) -> Iterator[list[str]]:
     for purpose in (Purpose.FINAL, Purpose.PARTIAL):
         requests = _requests(engine.tokenizer, speech, max(args.batches), purpose)
-        engine.transcribe(requests[:2])  # the first of a kind takes longer
+        _decode(engine, [*map(engine.encode, requests[:2])])  # the first of a kind takes longer
         encoding_s = [_time(engine.encode, request) for request in requests]
         encoded = [engine.encode(request) for request in requests]
         for size in args.batches:
             batches = [[window] for window in encoded[:ALONE]] if size == 1 else [encoded[:size]]
             taken_s = [
-                median(_time(engine.decode, batch) for _ in range(REPEATS)) for batch in batches
+                median(_time(_decode, engine, batch) for _ in range(REPEATS)) for batch in batches
             ]
             name = f"{size} {purpose.name.lower()}"
             yield [name, number(median(encoding_s) * 1e3, 1), number(mean(taken_s) * 1e3, 1)]
+
+
+def _decode(engine: CTranslate2Engine, windows: Sequence[Encoded]) -> None:
+    for _ in engine.decode(windows):
+        pass
 
 
 def _together(speech: dict[str, list[Pcm]], args: argparse.Namespace) -> Iterator[list[str]]:

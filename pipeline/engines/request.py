@@ -40,6 +40,11 @@ class Place:
     utterance: int = 0
     purpose: Purpose = Purpose.FINAL
 
+    @property
+    def of(self) -> tuple[int, int]:
+        """Stream and utterance."""
+        return self.stream, self.utterance
+
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
@@ -68,6 +73,31 @@ class Hypothesis:
     tokens: list[int]
     log_probs: list[float]
 
+    def __add__(self, other: "Hypothesis") -> "Hypothesis":
+        return Hypothesis(self.tokens + other.tokens, self.log_probs + other.log_probs)
+
+    def first(self, most: int) -> "Hypothesis":
+        """Its first tokens."""
+        return Hypothesis(self.tokens[:most], self.log_probs[:most])
+
+
+NOTHING = Hypothesis([], [])
+
+
+@dataclass(frozen=True, slots=True)
+class CrossAttention:
+    """What a decoder's layers see of encoder states, padded to some number of places."""
+
+    keys: NDArray[np.float32]
+    """[layers, heads, places, size]"""
+    values: NDArray[np.float32]
+    """[layers, heads, size, places]"""
+    states: int
+
+    @property
+    def places(self) -> int:
+        return int(self.keys.shape[2])
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -78,6 +108,12 @@ class Encoded:
     """[frames / 2, width]"""
     head: Hypothesis
     """What the model says before the text when the prompt ends in `<|startoftranscript|>`."""
+    seen: CrossAttention | None = None
+    """What the decoder's layers see of the states, where the encoder's step includes it."""
+
+
+Decoded = tuple[int, list[Hypothesis]]
+"""A window of a batch, by its index, and its beams, best first."""
 
 
 @dataclass(frozen=True, slots=True)

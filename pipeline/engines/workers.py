@@ -6,11 +6,12 @@ the error.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from pipeline.engines.request import Answer, Encoded, EngineRequest, Hypothesis
-from pipeline.engines.schedule import MAX_BATCH, Decode, Done, Encode, Job, Schedule
+from pipeline.engines.request import Answer, Decoded, Encoded, EngineRequest, Hypothesis
+from pipeline.engines.schedule import Batching, Decode, Done, Encode, Job, Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +22,23 @@ class Engine(Protocol):
     def encode(self, request: EngineRequest) -> Encoded:
         """The first half of the work, window by window."""
 
-    def decode(self, windows: Sequence[Encoded]) -> list[list[Hypothesis]]:
-        """The second half, together; per window its beams, best first."""
+    @property
+    def batching(self) -> Batching:
+        """What it gains from decoding windows together."""
+
+    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
+        """The second half, together: each window once, in any order, and None where something
+        urgent may be done in between.
+        """
 
 
 class EngineWorkers:
-    """`count` threads on one engine."""
+    """`count` threads on one engine, which decode windows together as suits it, or `most`."""
 
-    def __init__(self, engine: Engine, count: int, max_batch: int = MAX_BATCH) -> None:
+    def __init__(self, engine: Engine, count: int, most: int | None = None) -> None:
         self._engine = engine
-        self._schedule = Schedule(max_batch, count)
+        batching = engine.batching
+        self._schedule = Schedule(replace(batching, most=most or batching.most), count)
         self._changed = threading.Condition()
         self._stopping = False
         self._threads = [
@@ -56,10 +64,13 @@ class EngineWorkers:
 
     def _work(self) -> None:
         while (step := self._next_step()) is not None:
-            if isinstance(step, Encode):
-                self._encode(step.job)
-            else:
-                self._decode(step)
+            self._do(step)
+
+    def _do(self, step: Encode | Decode) -> None:
+        if isinstance(step, Encode):
+            self._encode(step.job)
+        else:
+            self._decode(step)
 
     def _next_step(self) -> Encode | Decode | None:
         """Wait for something to do; None: there will be nothing any more."""
@@ -85,21 +96,49 @@ class EngineWorkers:
             self._changed.notify_all()
 
     def _decode(self, step: Decode) -> None:
-        results = self._decoded([job.encoded for job in step.jobs if job.encoded is not None])
+        """Decode a batch. Where it fails, each window is tried alone: one must not spoil others."""
+        jobs = [*step.jobs]
+        try:
+            self._decode_together(step, jobs)
+        except Exception as error:
+            for job in [*step.jobs]:
+                if len(jobs) > 1:
+                    self._decode_alone(step, job)
+                else:
+                    self._finish(step, job, error)
         with self._changed:
             self._schedule.decoded(step)
             self._changed.notify_all()
-        for job, result in zip(step.jobs, results, strict=True):
-            _tell(job, result)
 
-    def _decoded(self, windows: Sequence[Encoded]) -> Sequence[list[Hypothesis] | Exception]:
-        """Decode a batch. Where it fails, each window is tried alone: one must not spoil others."""
+    def _decode_together(self, step: Decode, jobs: Sequence[Job]) -> None:
+        gives_way = step.may_wait
+        for decoded in self._engine.decode(
+            [job.encoded for job in jobs if job.encoded is not None]
+        ):
+            if decoded is not None:
+                i, beams = decoded
+                self._finish(step, jobs[i], beams)
+            elif gives_way:
+                self._do_what_is_urgent()
+
+    def _decode_alone(self, step: Decode, job: Job) -> None:
         try:
-            return self._engine.decode(windows)
+            self._decode_together(step, [job])
         except Exception as error:
-            if len(windows) == 1:
-                return [error]
-            return [self._decoded([window])[0] for window in windows]
+            self._finish(step, job, error)
+
+    def _finish(self, step: Decode, job: Job, result: list[Hypothesis] | Exception) -> None:
+        with self._changed:
+            self._schedule.finished(step, job)
+        _tell(job, result)
+
+    def _do_what_is_urgent(self) -> None:
+        while True:
+            with self._changed:
+                urgent = self._schedule.urgent_step()
+            if urgent is None:
+                return
+            self._do(urgent)
 
 
 def _tell(job: Job, result: list[Hypothesis] | Exception) -> None:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from pipeline.companion import Companion
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
+from pipeline.engines.onnx_engine import OnnxEngine
 from pipeline.silero import SileroVad
 from pipeline.tokens import WhisperTokenizer
 from tests.pipeline.support import JFK, MODEL_DIR, SILERO_VAD_ONNX, recording
@@ -29,6 +30,18 @@ def companion() -> Companion:
 @pytest.fixture(scope="session")
 def engine() -> CTranslate2Engine:
     return CTranslate2Engine(EngineSettings(MODEL_DIR, workers=1))
+
+
+@pytest.fixture(scope="session")
+def onnx_engine() -> OnnxEngine:
+    return OnnxEngine(EngineSettings(MODEL_DIR, workers=1))
+
+
+@pytest.fixture(params=["engine", "onnx_engine"])
+def any_engine(request: pytest.FixtureRequest) -> CTranslate2Engine | OnnxEngine:
+    """Each of the embedded engines."""
+    found: CTranslate2Engine | OnnxEngine = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What an engine's workers are given to do: order, batches, and what costs nothing."""
 
+import math
 import random
 
 import numpy as np
@@ -14,16 +15,16 @@ from pipeline.engines.request import (
     Place,
     Purpose,
 )
-from pipeline.engines.schedule import Decode, Encode, Job, Schedule
+from pipeline.engines.schedule import Batching, Decode, Encode, Job, Schedule
 
-FEATURES = np.zeros((2, 80), np.float16)
 FINAL, EARLY, PARTIAL = Purpose.FINAL, Purpose.EARLY, Purpose.PARTIAL
 
 
 def window(
-    number: int, purpose: Purpose = FINAL, stream: int = 0, utterance: int = 0
+    number: int, purpose: Purpose = FINAL, stream: int = 0, utterance: int = 0, frames: int = 2
 ) -> EngineRequest:
-    return EngineRequest(FEATURES, [number], 10, place=Place(stream, utterance, purpose))
+    features = np.zeros((frames, 80), np.float16)
+    return EngineRequest(features, [number], 10, place=Place(stream, utterance, purpose))
 
 
 def nobody(_: Answer | Exception) -> None:
@@ -33,12 +34,23 @@ def nobody(_: Answer | Exception) -> None:
 class Engine:
     """One worker after the other takes a step and reports it, as threads do."""
 
-    def __init__(self, max_batch: int = 4, workers: int = 2) -> None:
-        self.schedule = Schedule(max_batch, workers)
+    def __init__(
+        self,
+        max_batch: int = 4,
+        workers: int = 2,
+        spread: float = math.inf,
+        partial_share: float = 0.5,
+    ) -> None:
+        self.schedule = Schedule(Batching(max_batch, spread, partial_share), workers)
 
     def add(self, *requests: EngineRequest) -> None:
         for request in requests:
             self.schedule.add(request, bytes([request.prompt[0]]), nobody)
+
+    def has_shown(self, *streams: int) -> None:
+        """Something of each stream's utterance 0 has been decoded: its partials may wait."""
+        self.add(*(window(200 + stream, FINAL, stream) for stream in streams))
+        self.run()
 
     def step(self) -> Encode | Decode | None:
         return self.schedule.next_step()
@@ -86,12 +98,54 @@ def test_one_window_is_encoded_and_decoded_at_once() -> None:
 
 def test_partials_that_wait_are_decoded_together() -> None:
     engine = Engine()
+    engine.has_shown(1, 2, 3)
     engine.add(*(window(n, PARTIAL, n) for n in range(1, 4)))
     assert engine.run() == [[1, 2, 3]]
 
 
+def test_only_windows_of_about_one_length_are_decoded_together() -> None:
+    engine = Engine(spread=2)
+    engine.has_shown(1, 2, 3, 4)
+    lengths = {1: 300, 2: 700, 3: 500, 4: 200}
+    engine.add(*(window(n, PARTIAL, n, frames=frames) for n, frames in lengths.items()))
+    assert engine.run() == [[1, 3], [2], [4]]
+
+
+def test_the_first_partial_of_an_utterance_comes_before_others() -> None:
+    engine = Engine()
+    engine.has_shown(1, 2)
+    engine.add(window(1, PARTIAL, 1), window(2, PARTIAL, 2, utterance=1), window(3, FINAL, 3))
+    assert engine.run() == [[3], [2], [1]]
+
+
+def test_what_may_wait_is_no_urgent_step() -> None:
+    engine = Engine()
+    engine.has_shown(1)
+    engine.add(window(1, PARTIAL, 1))
+    assert engine.schedule.urgent_step() is None
+    engine.add(window(2, PARTIAL, 2), window(3, FINAL, 3))
+    steps = [engine.schedule.urgent_step() for _ in range(3)]
+    assert [numbers(step) for step in steps[:2]] == [[3], [2]]
+    assert steps[2] is None
+
+
+def test_a_window_that_is_over_is_no_longer_joined_by_equal_ones() -> None:
+    engine = Engine()
+    engine.add(window(1, FINAL, 1), window(2, FINAL, 2))
+    for _ in range(2):
+        engine.report(engine.step() or nothing())
+    decoding = engine.step()
+    assert isinstance(decoding, Decode)
+    engine.schedule.finished(decoding, decoding.jobs[0])
+    engine.add(window(1, FINAL, 1))
+    assert isinstance(engine.step(), Encode)
+    engine.schedule.decoded(decoding)
+    assert not engine.schedule.is_empty
+
+
 def test_a_batch_has_a_largest_size() -> None:
     engine = Engine(max_batch=4)
+    engine.has_shown(*range(1, 7))
     engine.add(*(window(n, PARTIAL, n) for n in range(1, 7)))
     assert engine.run() == [[1, 2, 3, 4], [5, 6]]
 
@@ -111,6 +165,7 @@ def test_what_is_urgent_is_not_decoded_with_partials() -> None:
 
 def test_while_partials_are_decoded_the_next_ones_are_encoded_and_wait() -> None:
     engine = Engine(max_batch=4)
+    engine.has_shown(1, 2, 3)
     engine.add(window(1, PARTIAL, 1))
     engine.report(engine.step() or nothing())
     decoding = engine.step()
@@ -124,6 +179,7 @@ def test_while_partials_are_decoded_the_next_ones_are_encoded_and_wait() -> None
 
 def test_half_of_many_workers_decode_partials_at_a_time() -> None:
     engine = Engine(workers=4)
+    engine.has_shown(1, 2, 3)
     for number in (1, 2):
         engine.add(window(number, PARTIAL, number))
         engine.report(engine.step() or nothing())
@@ -135,6 +191,7 @@ def test_half_of_many_workers_decode_partials_at_a_time() -> None:
 
 def test_a_full_batch_does_not_wait_for_the_one_that_is_being_decoded() -> None:
     engine = Engine(max_batch=2)
+    engine.has_shown(1, 2, 3)
     engine.add(window(1, PARTIAL, 1))
     engine.report(engine.step() or nothing())
     assert isinstance(engine.step(), Decode)
@@ -270,11 +327,11 @@ def test_everybody_is_answered_once_whatever_the_workers_do(
             busy.append(step)
         if busy:
             done = busy.pop(chance.randrange(len(busy)))
+            jobs = [*done.jobs] if isinstance(done, Decode) else []
             engine.report(done)
-            if isinstance(done, Decode):
-                for job in done.jobs:
-                    for tell in job.waiters + job.riders:
-                        tell(Answer([]))
+            for job in jobs:
+                for tell in job.waiters + job.riders:
+                    tell(Answer([]))
     assert sorted(answered) == list(range(len(windows)))
 
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 
-from pipeline.engines.request import Answer, Encoded, EngineRequest, Hypothesis, Place, Purpose
+from pipeline.engines.request import (
+    Answer,
+    Decoded,
+    Encoded,
+    EngineRequest,
+    Hypothesis,
+    Place,
+    Purpose,
+)
+from pipeline.engines.schedule import Batching
 from pipeline.engines.workers import EngineWorkers
 
 LIMIT_S = 10
@@ -18,6 +27,8 @@ UNREADABLE = 98
 class GatedEngine:
     """Echoes prompts. Its first batch waits for the gate, so that later windows gather."""
 
+    batching = Batching(most=MAX_BATCH)
+
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.entered = threading.Event()
@@ -28,14 +39,29 @@ class GatedEngine:
             raise ValueError("unreadable")
         return Encoded(request, np.zeros((1, 8), np.float32), Hypothesis([], []))
 
-    def decode(self, windows: Sequence[Encoded]) -> list[list[Hypothesis]]:
+    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
         prompts = [window.request.prompt[0] for window in windows]
         self.batches.append(prompts)
         self.entered.set()
         assert self.gate.wait(LIMIT_S)
         if SPOILED in prompts:
             raise ValueError("spoiled")
-        return [[Hypothesis([prompt], [0.0])] for prompt in prompts]
+        for i, prompt in enumerate(prompts):
+            yield i, [Hypothesis([prompt], [0.0])]
+
+
+class SteppingEngine(GatedEngine):
+    """Decodes in two steps, between which it waits for the gate: one window is known after the
+    first, the others after the second.
+    """
+
+    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
+        answers = [(i, [Hypothesis(w.request.prompt, [0.0])]) for i, w in enumerate(windows)]
+        yield answers[0]
+        self.entered.set()
+        assert self.gate.wait(LIMIT_S)
+        yield None
+        yield from answers[1:]
 
 
 class Answers:
@@ -160,6 +186,46 @@ def test_a_superseded_partial_gets_the_newer_windows_answer_after_it(
     beams = [Hypothesis([2], [0.0])]
     assert answers.received[1:] == [(2, Answer(beams)), (1, Answer(beams, superseded=True))]
     assert engine.batches == [[0], [2]]
+
+
+def submit_partials_while_two_are_decoded(
+    worker: EngineWorkers, engine: SteppingEngine, answers: Answers
+) -> None:
+    """Utterance 0 of streams 1 to 3 has shown something; two of their partials are in a batch."""
+    engine.gate.set()
+    for stream in (1, 2, 3):
+        worker.submit(request(stream, Place(stream)), key(stream), answers.callback(stream))
+    answers.wait_for(3)
+    engine.gate.clear()
+    partials = [request(10 + n, Place(n, 0, Purpose.PARTIAL)) for n in (1, 2, 3)]
+    for partial in partials:
+        number = partial.prompt[0]
+        worker.submit(partial, key(number), answers.callback(number))
+    answers.wait_for(4)
+
+
+def test_each_window_is_answered_as_soon_as_its_text_is_known(answers: Answers) -> None:
+    engine = SteppingEngine()
+    worker = EngineWorkers(engine, 1, MAX_BATCH)
+    engine.entered.clear()
+    submit_partials_while_two_are_decoded(worker, engine, answers)
+    assert len(answers.received) == 4  # the batch is not over
+    engine.gate.set()
+    worker.stop()
+    assert sorted(answers.numbers) == [1, 2, 3, 11, 12, 13]
+
+
+def test_what_is_urgent_is_done_between_two_steps_of_partials(answers: Answers) -> None:
+    engine = SteppingEngine()
+    worker = EngineWorkers(engine, 1, MAX_BATCH)
+    submit_partials_while_two_are_decoded(worker, engine, answers)
+    begun = answers.numbers[3:]
+    worker.submit(request(20, Place(9)), key(20), answers.callback(20))
+    engine.gate.set()
+    worker.stop()
+    assert len(begun) == 1
+    assert answers.numbers[4] == 20  # before the rest of the partials
+    assert len(answers.numbers) == 7
 
 
 def test_an_answer_that_cannot_be_delivered_does_not_end_the_thread(

@@ -1,0 +1,377 @@
+"""Greedy decoding of several windows at once, step by step, with guesses (`speculation`).
+
+It knows arrays and a step, no model file. Its texts depend on neither the guesses nor the
+windows decoded together: see `pipeline.engines.whisper_graphs`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.engines.request import CrossAttention, Hypothesis
+from pipeline.engines.speculation import GUESSED_AFTER_MISS, continuation
+from pipeline.engines.whisper_graphs import (
+    BLOCKED,
+    FEWEST_SLOTS,
+    FIRST_TEXT,
+    PLACES,
+    TEXT,
+    most_slots,
+)
+from pipeline.tokens import MAX_TEXT_TOKENS
+
+Floats = NDArray[np.float32]
+Step = Callable[[Mapping[str, NDArray[np.generic]]], list[NDArray[np.generic]]]
+"""Inputs by name in, the outputs in their order out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A window to decode."""
+
+    seen: CrossAttention
+    prompt: list[int]
+    max_new_tokens: int
+    guess: Sequence[int] = ()
+    rule: int = FIRST_TEXT
+    """What the first token may be; the others are text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The decoder's inputs for tokens."""
+
+    embeddings: NDArray[np.floating[Any]]
+    """[vocabulary, width]"""
+    positions: NDArray[np.floating[Any]]
+    """[places, width]"""
+    end: int
+
+
+class Silence:
+    """What the decoder sees behind every window, for windows of any length.
+
+    Of the silence up to 30 s every `stride`-th state is seen, and stands for those around it: the
+    logarithm of their number is added to its score, so that it gets their share of attention.
+    """
+
+    def __init__(self, seen: CrossAttention, stride: int, states: int, silent_from: int) -> None:
+        """`seen`: of the sampled states; `states`: how many they stand for in all, of which those
+        before `silent_from` are not silent and never seen.
+        """
+        self.keys = seen.keys[:, :, np.newaxis]
+        self.values = seen.values[:, :, np.newaxis]
+        self.places = seen.places
+        self._stride = stride
+        self._states = states
+        self._silent_from = silent_from
+        self._sampled = seen.states
+
+    def bias(self, window_states: int) -> Floats:
+        """What is added to the scores of the sampled states behind a window: [places]."""
+        begins = np.arange(self._sampled) * self._stride
+        ends = np.minimum(begins + self._stride, self._states)
+        counts = np.clip(ends - np.maximum(begins, max(window_states, self._silent_from)), 0, None)
+        bias = np.full(self.places, BLOCKED, np.float32)
+        bias[np.flatnonzero(counts)] = np.log(counts[counts > 0])
+        return bias
+
+
+class GreedyDecoder:
+    """Runs steps until every window's text has ended."""
+
+    def __init__(self, step: Step, vocabulary: Vocabulary, silence: Silence) -> None:
+        self._step = step
+        self._vocabulary = vocabulary
+        self._silence = silence
+
+    def decode(self, tasks: Sequence[Task]) -> list[Hypothesis]:
+        """The texts of windows, each when all are known."""
+        found = dict(filter(None, self.decode_stepwise(tasks)))
+        return [found[i] for i in range(len(tasks))]
+
+    def decode_stepwise(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Hypothesis] | None]:
+        """Each text with its task's index as soon as it is known; None after every step.
+
+        A text is the most probable next token again and again; the end's log-probability counts to
+        the last token's, as the reference's average includes it.
+        """
+        texts = [_Text(task, self._vocabulary.end) for task in tasks]
+        yield from _newly_over(texts)
+        batch = _Batch(texts, self._silence)
+        while batch.texts:
+            rows = batch.next_rows()
+            best, log_probs, *news = self._step(batch.inputs(rows, self._vocabulary))
+            batch.take(rows, best[:, 0], log_probs[:, 0], news)
+            yield from _newly_over(texts)
+            yield None
+
+
+@dataclass(eq=False)
+class _Text:
+    """One window's text as far as it is known."""
+
+    task: Task
+    end: int
+    said: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    places: int = 0
+    """Tokens whose keys and values are kept: prompt and text."""
+    is_over: bool = False
+    is_told: bool = False
+    _feed: list[int] = field(default_factory=list)
+    _guess: list[int] = field(default_factory=list)
+    _most_guessed: int = GUESSED_AFTER_MISS
+
+    def __post_init__(self) -> None:
+        self._feed = list(self.task.prompt)
+        self._guess = list(self.task.guess)
+        self.is_over = self.task.max_new_tokens < 1
+
+    def next_rows(self, most: int) -> "_Rows":
+        """What is known and not yet seen by the decoder, and as much of the guess as fits."""
+        if self.is_over:
+            return _Rows(self, [], [], wants=False)
+        if len(self._feed) > most:
+            return _Rows(self, self._feed[:most], [], wants=False)
+        left = MAX_TEXT_TOKENS - self.places - len(self._feed)
+        guess = self._guess[: max(0, min(most - len(self._feed), left))]
+        return _Rows(self, self._feed, guess, wants=True)
+
+    def take(self, rows: "_Rows", best: Sequence[int], log_probs: Sequence[float]) -> int:
+        """Keep what the decoder says itself; how many of the rows stay comes back."""
+        if not rows.wants:  # a part of a long prompt, or nothing
+            self._feed = self._feed[len(rows.known) :]
+            self.places += len(rows.known)
+            return len(rows.known)
+        agreed = _agreed(rows.guess, best)
+        for token, log_prob in zip(best[: agreed + 1], log_probs, strict=False):
+            self._say(token, log_prob)
+        kept = len(rows.known) + agreed
+        self.places += kept
+        self._feed = self.said[-1:]
+        self._guess_on(agreed, len(rows.guess))
+        return kept
+
+    def _guess_on(self, agreed: int, guessed: int) -> None:
+        """What was right is trusted, what was wrong altogether ever less."""
+        if agreed == guessed > 0:
+            self._most_guessed = len(self.task.guess)
+        elif agreed > 0 or self._most_guessed > GUESSED_AFTER_MISS:
+            self._most_guessed = GUESSED_AFTER_MISS
+        elif guessed > 0:
+            self._most_guessed //= 2
+        self._guess = continuation(self.task.guess, self.said, self._most_guessed)
+
+    def _say(self, token: int, log_prob: float) -> None:
+        if self.is_over:
+            return
+        if token == self.end:
+            self.is_over = True
+            if self.log_probs:
+                self.log_probs[-1] += log_prob
+            return
+        self.said.append(token)
+        self.log_probs.append(log_prob)
+        in_all = len(self.task.prompt) + len(self.said)
+        self.is_over = len(self.said) >= self.task.max_new_tokens or in_all >= MAX_TEXT_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A text's rows in one step."""
+
+    text: _Text
+    known: list[int]
+    guess: list[int]
+    wants: bool
+    """Whether the token behind the last known one is asked for, and those behind the guesses."""
+
+    @property
+    def tokens(self) -> list[int]:
+        return self.known + self.guess
+
+    @property
+    def wanted(self) -> range:
+        return range(len(self.known) - 1, len(self.tokens)) if self.wants else range(0)
+
+    @property
+    def rules(self) -> list[int]:
+        first = self.text.task.rule if self.wants and not self.text.said else TEXT
+        return [first, *(TEXT for _ in self.guess)] if self.wants else []
+
+
+class _Layout:
+    """Where the rows of a step stand: see `decoder_graph`."""
+
+    def __init__(self, rows: Sequence[_Rows], text_places: int) -> None:
+        count = max(FEWEST_SLOTS, *(len(row.tokens) for row in rows))
+        self.slots = np.zeros((len(rows), count), np.int64)
+        self.places = np.zeros((1, len(rows), count, text_places), np.float32)
+        self.bias = np.full(self.places.shape, BLOCKED, np.float32)
+        self.bias[..., 0] = 0  # an empty slot sees something, whatever it is
+        self.wanted: list[int] = []
+        slots: list[int] = []
+        for i, row in enumerate(rows):
+            own = np.arange(len(row.tokens))
+            at = row.text.places + own
+            self.slots[i, own] = len(slots) + own
+            self.places[0, i, own, at] = 1
+            self.bias[0, i, own] = np.where(np.arange(text_places) <= at[:, None], 0, BLOCKED)
+            self.wanted += [len(slots) + it for it in row.wanted]
+            slots += [i * count + it for it in own]
+        self.rows = np.array(slots, np.int64)
+
+
+class _Batch:
+    """The windows that are still being decoded, and the arrays of what the decoder sees."""
+
+    def __init__(self, texts: Sequence[_Text], silence: Silence) -> None:
+        self.texts = [text for text in texts if not text.is_over]
+        self._silence = silence
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Arrays of the windows, [layers, heads, windows, ...], and of no text yet."""
+        seen = [text.task.seen for text in self.texts]
+        if not seen:
+            return
+        places = max(one.places for one in seen)
+        layers, heads, _, size = seen[0].keys.shape
+        self._cross_keys = _side_by_side([one.keys for one in seen], places, axis=2)
+        self._cross_values = _side_by_side([one.values for one in seen], places, axis=3)
+        silence = self._silence.places
+        self._cross_bias = np.full((1, len(seen), 1, silence + places), BLOCKED, np.float32)
+        for i, one in enumerate(seen):
+            self._cross_bias[0, i, 0, :silence] = self._silence.bias(one.states)
+            self._cross_bias[0, i, 0, silence : silence + one.states] = 0
+        self._past_keys = np.zeros((layers, heads, len(seen), 0, size), np.float32)
+        self._past_values = np.zeros((layers, heads, len(seen), size, 0), np.float32)
+        self._grow(PLACES)
+
+    @property
+    def _window_places(self) -> int:
+        return int(self._cross_keys.shape[3])
+
+    @property
+    def _text_places(self) -> int:
+        return int(self._past_keys.shape[3])
+
+    def next_rows(self) -> list[_Rows]:
+        """The rows of the next step, text by text."""
+        most = most_slots(self._window_places)
+        rows = [text.next_rows(most) for text in self.texts]
+        self._grow(max(_padded(row.text.places + len(row.tokens)) for row in rows))
+        return rows
+
+    def inputs(
+        self, rows: Sequence[_Rows], vocabulary: Vocabulary
+    ) -> dict[str, NDArray[np.generic]]:
+        """What a step is given."""
+        layout = _Layout(rows, self._text_places)
+        tokens = [token for row in rows for token in row.tokens]
+        positions = [row.text.places + i for row in rows for i in range(len(row.tokens))]
+        embedded = vocabulary.embeddings[tokens].astype(np.float32)
+        embedded += vocabulary.positions[positions]
+        rules = [rule for row in rows for rule in row.rules]
+        return {
+            "embedded": embedded,
+            "slots": layout.slots,
+            "rows": layout.rows,
+            "places": layout.places,
+            "text_bias": layout.bias,
+            "wanted": np.array(layout.wanted or [0], np.int64),  # no node gets nothing
+            "rules": np.array(rules or [TEXT], np.int64),
+            **self._seen(),
+        }
+
+    def _seen(self) -> dict[str, NDArray[np.generic]]:
+        split = np.array([self._silence.places, self._window_places], np.int64)
+        seen: dict[str, NDArray[np.generic]] = {
+            "cross_bias": self._cross_bias,
+            "cross_split": split,
+        }
+        for name, keys, values in (  # views: nothing is copied
+            ("past", self._past_keys, self._past_values),
+            ("silence", self._silence.keys, self._silence.values),
+            ("cross", self._cross_keys, self._cross_values),
+        ):
+            for layer in range(len(keys)):
+                seen[f"{name}_keys_{layer}"] = keys[layer]
+                seen[f"{name}_values_{layer}"] = values[layer]
+        return seen
+
+    def take(
+        self,
+        rows: Sequence[_Rows],
+        best: NDArray[np.generic],
+        log_probs: NDArray[np.generic],
+        news: Sequence[NDArray[np.generic]],
+    ) -> None:
+        """Tell each text what the decoder said, keep what stays, drop what is over."""
+        tokens, probabilities = best.tolist(), log_probs.tolist()
+        for i, row in enumerate(rows):
+            begin, count = row.text.places, len(row.wanted)
+            kept = row.text.take(row, tokens[:count], probabilities[:count])
+            tokens, probabilities = tokens[count:], probabilities[count:]
+            self._keep(i, slice(begin, begin + kept), kept, news)
+        left = [i for i, row in enumerate(rows) if not row.text.is_over]
+        if 3 * len(left) <= 2 * len(self.texts):  # what is over costs less than to copy the rest
+            self._narrow(left)
+
+    def _keep(
+        self, window: int, places: slice, count: int, news: Sequence[NDArray[np.generic]]
+    ) -> None:
+        """`news`: new keys and new values of each layer in turn."""
+        for layer, (keys, values) in enumerate(zip(news[::2], news[1::2], strict=True)):
+            self._past_keys[layer, :, window, places] = keys[:, window, :count]
+            self._past_values[layer, :, window, :, places] = values[:, window, :, :count]
+
+    def _narrow(self, left: list[int]) -> None:
+        """Go on with some of the windows."""
+        self.texts = [self.texts[i] for i in left]
+        self._cross_keys = np.take(self._cross_keys, left, axis=2)
+        self._cross_values = np.take(self._cross_values, left, axis=2)
+        self._past_keys = np.take(self._past_keys, left, axis=2)
+        self._past_values = np.take(self._past_values, left, axis=2)
+        self._cross_bias = np.take(self._cross_bias, left, axis=1)
+
+    def _grow(self, places: int) -> None:
+        """Make room for a text of so many tokens."""
+        more = places - self._text_places
+        if more > 0:
+            self._past_keys = np.pad(self._past_keys, ((0, 0),) * 3 + ((0, more), (0, 0)))
+            self._past_values = np.pad(self._past_values, ((0, 0),) * 4 + ((0, more),))
+
+
+def _newly_over(texts: Sequence[_Text]) -> Iterator[tuple[int, Hypothesis]]:
+    for i, text in enumerate(texts):
+        if text.is_over and not text.is_told:
+            text.is_told = True
+            yield i, Hypothesis(text.said, text.log_probs)
+
+
+def _agreed(guess: Sequence[int], best: Sequence[int]) -> int:
+    """How many tokens of a guess the decoder says itself, one after the other."""
+    pairs = enumerate(zip(guess, best, strict=False))
+    return next((i for i, (guessed, said) in pairs if guessed != said), len(guess))
+
+
+def _side_by_side(windows: Sequence[Floats], places: int, axis: int) -> Floats:
+    """Arrays [layers, heads, ...] as one [layers, heads, windows, ...], places padded with 0."""
+    if len(windows) == 1:
+        return windows[0][:, :, np.newaxis]
+    shape = list(windows[0].shape)
+    shape[axis] = places
+    joined = np.zeros((*shape[:2], len(windows), *shape[2:]), np.float32)
+    for i, window in enumerate(windows):
+        own = np.moveaxis(joined[:, :, i], axis, -1)[..., : window.shape[axis]]
+        own[:] = np.moveaxis(window, axis, -1)
+    return joined
+
+
+def _padded(places: int) -> int:
+    return -(-places // PLACES) * PLACES

@@ -1,0 +1,469 @@
+"""Whisper's encoder and decoder as ONNX graphs that keep their weights packed.
+
+CTranslate2's int8 products on the CPU pack all weights anew in each decoder step (oneDNN), more
+than half of a step for one window. ONNX Runtime packs constant weights once, at load. The numbers
+are CTranslate2's: weights int8 with a scale for each output, activations int8 with a scale for each
+row, products exact in int32.
+
+What decides a text does not depend, bit for bit, on the rows beside a row: int32 is exact, and no
+sum of floats is split otherwise for another number of rows. Where a sum is over positions, positions have
+fixed places and their number is padded to a multiple of `PLACES`, which is what MLAS's vectors and
+their unrolling divide; padding adds exact zeros. At most `most_slots` rows of a window keep MLAS's
+panels (its strides times 128) whole. So speculation and batches do not change a text; of the
+log-probability only the last sum, over the vocabulary, is split by the number of rows (1e-6).
+
+Attention is laid out for few rows and many positions: the keys are the left operand, which MLAS
+reads in place, and the few queries the right one, which it copies first.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.engines.whisper_weights import WhisperWeights
+from pipeline.onnx_format import MICROSOFT, GraphWriter, Kind
+
+PLACES = 64
+"""Numbers of positions (of a window, of a text) are padded to a multiple of this."""
+FEWEST_SLOTS = 2
+"""For each window in a step: MLAS takes another path for one."""
+BLOCKED = np.float32(-1e9)
+"""Added to a score that must not count: its exponential is exactly 0."""
+
+RULES = 3
+TEXT, FIRST_TEXT, LANGUAGE = range(RULES)
+"""What a wanted row may say: any text, the first token of one, or a language."""
+
+_OPSET = 17
+_MIDDLE = 128
+"""Zero point of unsigned int8."""
+
+Floats = NDArray[np.float32]
+
+
+def most_slots(window_places: int) -> int:
+    """Slots for each window that one step may have, for a window of so many padded states.
+
+    MLAS splits sums over more than 128 x (128 / columns) positions, columns in powers of two of 16
+    at least (`MLAS_SGEMM_STRIDEN`, `MLAS_SGEMM_STRIDEK` in its sgemm.cpp): 512 for 32 columns. It
+    splits longer ones for any number of columns up to 16 at the same places.
+    """
+    return 32 if window_places <= 512 else 16
+
+
+def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
+    """The encoder, with what the decoder's layers see of its states.
+
+    Inputs:
+        features: float32 [frames, n_mels].
+
+    Outputs:
+        states: float32 [frames / 2, width].
+        cross_keys: float32 [decoder layers, heads, places, width / heads]; places are frames / 2
+            padded to a multiple of PLACES.
+        cross_values: float32 [decoder layers, heads, width / heads, places].
+    """
+    graph = _Layers(weights, signed)
+    states = graph.encoder("features")
+    graph.node("Identity", states, outputs=["states"])
+    graph.cross_attention_inputs(states)
+    size = weights.shape
+    states_kind: Kind = ("float32", ["states", size.width])
+    outputs = {"states": states_kind, **_cross_kinds(weights)}
+    return graph.model(_OPSET, {"features": ("float32", ["frames", size.n_mels])}, outputs)
+
+
+def silence_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
+    """What the decoder's layers see of given states.
+
+    Inputs:
+        states: float32 [states, width].
+
+    Outputs: `cross_keys` and `cross_values` of `encoder_graph`.
+    """
+    graph = _Layers(weights, signed)
+    graph.cross_attention_inputs("states")
+    states: Kind = ("float32", ["states", weights.shape.width])
+    return graph.model(_OPSET, {"states": states}, _cross_kinds(weights))
+
+
+def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
+    """One step of the decoder: rows (tokens) of several windows, of each as many as it likes.
+
+    Layers run over the rows; attention over slots, of which each window has equally many.
+    Keys are [heads, windows, places, size], values [heads, windows, size, places], float32, with
+    `size` = width / heads; i stands for each layer.
+
+    Inputs:
+        embedded: float32 [rows, width]: tokens and their positions.
+        slots: int64 [windows, slots]: the row that each slot holds; any, where it holds none.
+        rows: int64 [rows]: the slot of each row, counted through all windows.
+        places: float32 [1, windows, slots, text places]: 1 at the place in the text of the slot's
+            row; nowhere for a slot that holds none.
+        text_bias: float32 [1, windows, slots, text places]: 0 for what a row may see, else BLOCKED.
+        past_keys_i, past_values_i: of the text so far; zeros where there is none yet.
+        silence_keys_i, silence_values_i: of the silence, for all windows: 1 in place of windows.
+        cross_keys_i, cross_values_i: of the windows.
+        cross_bias: float32 [1, windows, 1, silence places + window places].
+        cross_split: int64 [2]: silence places, window places.
+        wanted: int64 [wanted]: rows whose next token is asked for.
+        rules: int64 [wanted]: what each of them may say (TEXT, FIRST_TEXT, LANGUAGE).
+
+    Outputs:
+        best: int64 [wanted, 1]: the most probable token.
+        log_probs: float32 [wanted, 1]: its log-probability among those that the rule allows.
+        new_keys_i, new_values_i: of the slots, with slots in place of places.
+    """
+    graph = _Layers(weights, signed)
+    graph.decoder()
+    shape, heads = weights.shape, weights.shape.heads
+    size = shape.width // heads
+    text: Kind = ("float32", [1, "windows", "slots", "text"])
+    inputs: dict[str, Kind] = {
+        "embedded": ("float32", ["rows", shape.width]),
+        "slots": ("int64", ["windows", "slots"]),
+        "rows": ("int64", ["rows"]),
+        "places": text,
+        "text_bias": text,
+        "cross_bias": ("float32", [1, "windows", 1, "seen"]),
+        "cross_split": ("int64", [2]),
+        "wanted": ("int64", ["wanted"]),
+        "rules": ("int64", ["wanted"]),
+    }
+    outputs: dict[str, Kind] = {
+        "best": ("int64", ["wanted", 1]),
+        "log_probs": ("float32", ["wanted", 1]),
+    }
+    for i in range(shape.decoder_layers):
+        for name, count in (("past", "text"), ("silence", "silence"), ("cross", "window")):
+            windows = 1 if name == "silence" else "windows"
+            inputs[f"{name}_keys_{i}"] = ("float32", [heads, windows, count, size])
+            inputs[f"{name}_values_{i}"] = ("float32", [heads, windows, size, count])
+        outputs[f"new_keys_{i}"] = ("float32", [heads, "windows", "slots", size])
+        outputs[f"new_values_{i}"] = ("float32", [heads, "windows", size, "slots"])
+    return graph.model(_OPSET, inputs, outputs)
+
+
+def exactness_graph(signed: bool) -> bytes:
+    """A product whose right answer is 255 * 127 * 64 where int8 weights are multiplied exactly.
+
+    Processors without VNNI add pairs of products of unsigned and signed int8 in int16, which
+    overflows; `signed=False` stores the weights unsigned, which they multiply exactly, but slower.
+
+    Inputs:
+        values: uint8 [rows, 64].
+
+    Outputs:
+        products: int32 [rows, 16].
+    """
+    graph = _Writer(signed)
+    column = graph.weights_constant(np.full((64, 16), 127, np.int8))
+    zeros = [graph.constant(np.uint8(0)), graph.zero_point]
+    graph.node("MatMulInteger", "values", column, *zeros, outputs=["products"])
+    values: Kind = ("uint8", ["rows", 64])
+    return graph.model(_OPSET, {"values": values}, {"products": ("int32", ["rows", 16])})
+
+
+class _Writer(GraphWriter):
+    """Adds int8 products. What runs between the nodes is [rows, values]."""
+
+    def __init__(self, signed: bool) -> None:
+        super().__init__()
+        self._signed = signed
+
+    @cached_property
+    def zero_point(self) -> str:
+        """Of the weights as they are stored."""
+        return self.constant(np.int8(0) if self._signed else np.uint8(_MIDDLE))
+
+    @cached_property
+    def _middle(self) -> str:
+        return self.constant(np.uint8(_MIDDLE))
+
+    @cached_property
+    def _one(self) -> str:
+        return self.constant(np.float32(1))
+
+    @cached_property
+    def _one_step(self) -> str:
+        return self.constant(np.float32(1 / 127))
+
+    def weights_constant(self, weights: NDArray[np.int8]) -> str:
+        """Weights as they are stored: signed, or unsigned about the middle."""
+        if self._signed:
+            return self.constant(weights)
+        return self.constant((weights.astype(np.int16) + _MIDDLE).astype(np.uint8))
+
+    def integers(self, *values: int) -> str:
+        """A constant of one dimension."""
+        return self.constant(np.array(values, np.int64))
+
+    def floats(self, values: NDArray[np.generic]) -> str:
+        """A constant of float32."""
+        return self.constant(np.ascontiguousarray(values, np.float32))
+
+    def middles(self, rows: str) -> str:
+        """The zero point of each row of a tensor."""
+        count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
+        return self.node("Expand", self._middle, count)
+
+    def dense(self, rows: str, middles: str, weights: Floats, bias: Floats | None) -> str:
+        """A layer with weights [outputs, inputs]; rows are quantized, each with its own scale."""
+        largest = self.node("ReduceMax", self.node("Abs", rows), axes=[-1], keepdims=0)
+        scales = self.node("Mul", largest, self._one_step)
+        quantized = self.node("QuantizeLinear", rows, scales, middles, axis=0)
+        steps = np.maximum(np.abs(weights).max(axis=1), np.finfo(np.float32).tiny) / 127
+        stored = np.rint(weights / steps[:, np.newaxis]).astype(np.int8)
+        product = self.node(
+            "MatMulIntegerToFloat",
+            *(quantized, self.weights_constant(np.ascontiguousarray(stored.T))),
+            *(self._one, self.floats(steps), self._middle, self.zero_point),
+            domain=MICROSOFT,
+        )
+        column = self.node("Unsqueeze", scales, self.integers(1))
+        scaled = self.node("Mul", product, column)
+        return scaled if bias is None else self.node("Add", scaled, self.floats(bias))
+
+    def gelu(self, values: str) -> str:
+        return self.node("Gelu", values, domain=MICROSOFT)
+
+    def product(self, left: str, right: str) -> str:
+        """Left times right transposed, over the last two dimensions."""
+        return self.node("FusedMatMul", left, right, domain=MICROSOFT, transB=1)
+
+
+class _Layers(_Writer):
+    """Adds Whisper's layers, named as CTranslate2 names them."""
+
+    def __init__(self, weights: WhisperWeights, signed: bool) -> None:
+        super().__init__(signed)
+        self._weights = weights
+        self.heads = weights.shape.heads
+        self._width = weights.shape.width
+        self.size = self._width // self.heads
+
+    def encoder(self, features: str) -> str:
+        """Features [frames, n_mels] as states [frames / 2, width]."""
+        rows = self._stem(features)
+        middles = self.middles(rows)
+        for i in range(self._weights.shape.encoder_layers):
+            layer = f"encoder/layer_{i}"
+            seen = self._self_attention(self._norm(rows, f"{layer}/self_attention"), middles, layer)
+            rows = self.node(
+                "Add", rows, self._layer(seen, middles, f"{layer}/self_attention/linear_1")
+            )
+            rows = self._feed_forward(rows, middles, layer)
+        return self._norm(rows, "encoder")
+
+    def cross_attention_inputs(self, states: str) -> None:
+        """The outputs `cross_keys` and `cross_values` of states [states, width]: one product.
+
+        Padding repeats the last state: it is blocked, and must only be finite.
+        """
+        layers = self._weights.shape.decoder_layers
+        names = [f"decoder/layer_{i}/attention/linear_1" for i in range(layers)]
+        weights = np.concatenate([self._weights.float32(f"{name}/weight") for name in names])
+        bias = np.concatenate([self._weights.float32(f"{name}/bias") for name in names])
+        padded = self._padded(states)
+        both = self.dense(padded, self.middles(padded), weights, bias)
+        split = self.integers(-1, layers, 2, self.heads, self.size)
+        parts = self.node("Reshape", both, split)
+        for index, (name, axes) in enumerate(
+            (("cross_keys", [1, 2, 0, 3]), ("cross_values", [1, 2, 3, 0]))
+        ):
+            part = self.node("Gather", parts, self.constant(np.int64(index)), axis=2)
+            self.node("Transpose", part, outputs=[name], perm=axes)
+
+    def _padded(self, states: str) -> str:
+        """States [states, width], padded to a multiple of PLACES."""
+        count = self.node("Slice", self.node("Shape", states), self.integers(0), self.integers(1))
+        more = self.node("Mod", self.node("Neg", count), self.integers(PLACES))
+        padding = self.node("Concat", self.integers(0, 0), more, self.integers(0), axis=0)
+        return self.node("Pad", states, padding, mode="edge")
+
+    def decoder(self) -> None:
+        """All of a step, from `embedded` to `best`."""
+        rows = "embedded"
+        middles = self.middles(rows)
+        step = _Step(self, middles)
+        for i in range(self._weights.shape.decoder_layers):
+            layer = f"decoder/layer_{i}"
+            seen = step.text_attention(self._norm(rows, f"{layer}/self_attention"), layer, i)
+            rows = self.node(
+                "Add", rows, self._layer(seen, middles, f"{layer}/self_attention/linear_1")
+            )
+            seen = step.cross_attention(self._norm(rows, f"{layer}/attention"), layer, i)
+            rows = self.node("Add", rows, self._layer(seen, middles, f"{layer}/attention/linear_2"))
+            rows = self._feed_forward(rows, middles, layer)
+        self._choice(self._norm(self.node("Gather", rows, "wanted"), "decoder"))
+
+    def queries_keys_values(self, rows: str, middles: str, layer: str) -> str:
+        """The three of self-attention side by side, [rows, 3 * width]."""
+        weights, bias = self._scaled_queries(f"{layer}/self_attention/linear_0")
+        return self.dense(rows, middles, weights, bias)
+
+    def split(self, rows: str, layer: str) -> list[str]:
+        """Queries, keys and values, each [rows, width]."""
+        outputs = [f"{layer}/{kind}" for kind in ("queries", "keys", "values")]
+        self.node("Split", rows, outputs=outputs, axis=1)
+        return outputs
+
+    def cross_queries(self, rows: str, middles: str, layer: str) -> str:
+        """Those of cross-attention [rows, width]."""
+        weights, bias = self._scaled_queries(f"{layer}/attention/linear_0")
+        return self.dense(rows, middles, weights, bias)
+
+    def _stem(self, features: str) -> str:
+        """The two convolutions, and the positions."""
+        bins_first = self.node("Transpose", features, perm=[1, 0])
+        values = self.node("Unsqueeze", bins_first, self.integers(0))
+        for name, stride in (("encoder/conv1", 1), ("encoder/conv2", 2)):
+            kernel, bias = (self._weights.float32(f"{name}/{it}") for it in ("weight", "bias"))
+            constants = [self.floats(kernel), self.floats(bias)]
+            values = self.gelu(self.node("Conv", values, *constants, pads=[1, 1], strides=[stride]))
+        rows = self.node("Transpose", self.node("Squeeze", values, self.integers(0)), perm=[1, 0])
+        count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
+        positions = self.floats(self._weights.float32("encoder/position_encodings/encodings"))
+        first = [self.integers(0), count, self.integers(0)]
+        return self.node("Add", rows, self.node("Slice", positions, *first))
+
+    def _self_attention(self, rows: str, middles: str, layer: str) -> str:
+        """Of the encoder: every state sees every other."""
+        queries, keys, values = (
+            self.node("Reshape", part, self.integers(-1, self.heads, self.size))
+            for part in self.split(self.queries_keys_values(rows, middles, layer), layer)
+        )
+        scores = self.node(
+            "MatMul",
+            self.node("Transpose", queries, perm=[1, 0, 2]),
+            self.node("Transpose", keys, perm=[1, 2, 0]),
+        )
+        seen = self.node(
+            "MatMul",
+            self.node("Softmax", scores, axis=-1),
+            self.node("Transpose", values, perm=[1, 0, 2]),
+        )
+        by_row = self.node("Transpose", seen, perm=[1, 0, 2])
+        return self.node("Reshape", by_row, self.integers(-1, self._width))
+
+    def _feed_forward(self, rows: str, middles: str, layer: str) -> str:
+        inner = self._layer(self._norm(rows, f"{layer}/ffn"), middles, f"{layer}/ffn/linear_0")
+        outer = self._layer(self.gelu(inner), middles, f"{layer}/ffn/linear_1")
+        return self.node("Add", rows, outer)
+
+    def _choice(self, rows: str) -> None:
+        """The most probable token of each row [rows, width] among those that its rule allows."""
+        table = self._weights.float32("decoder/embeddings/weight")
+        logits = self.dense(rows, self.middles(rows), table, None)
+        rules = self.node("Gather", self.floats(self._rules()), "rules")
+        allowed = self.node("Add", logits, rules)
+        self.node("ArgMax", allowed, outputs=["best"], axis=1, keepdims=1)
+        largest = self.node("ReduceMax", allowed, axes=[1], keepdims=1)
+        parts = self.node("Exp", self.node("Sub", allowed, largest))
+        total = self.node("ReduceSum", parts, self.integers(1), keepdims=1)
+        self.node("Neg", self.node("Log", total), outputs=["log_probs"])
+
+    def _rules(self) -> Floats:
+        """What each rule adds to the logits [RULES, vocabulary], as CTranslate2's Whisper does."""
+        setting = self._weights.setting
+        rules = np.zeros((RULES, self._weights.shape.vocabulary), np.float32)
+        rules[[TEXT, FIRST_TEXT]] = 0
+        rules[np.ix_([TEXT, FIRST_TEXT], setting("suppress_ids"))] = -np.inf
+        rules[FIRST_TEXT, setting("suppress_ids_begin")] = -np.inf
+        rules[LANGUAGE] = -np.inf
+        rules[LANGUAGE, setting("lang_ids")] = 0
+        return rules
+
+    def _scaled_queries(self, name: str) -> tuple[Floats, Floats]:
+        """A layer whose first outputs are queries, with attention's factor in their weights."""
+        factors = np.ones(len(self._weights.stored(f"{name}/bias")), np.float32)
+        factors[: self._width] = self.size**-0.5
+        weights, bias = (self._weights.float32(f"{name}/{it}") for it in ("weight", "bias"))
+        return weights * factors[:, np.newaxis], bias * factors
+
+    def _layer(self, rows: str, middles: str, name: str) -> str:
+        weights, bias = (self._weights.float32(f"{name}/{it}") for it in ("weight", "bias"))
+        return self.dense(rows, middles, weights, bias)
+
+    def _norm(self, rows: str, name: str) -> str:
+        factors, offsets = (
+            self.floats(self._weights.float32(f"{name}/layer_norm/{it}"))
+            for it in ("gamma", "beta")
+        )
+        return self.node("LayerNormalization", rows, factors, offsets, axis=-1)
+
+
+class _Step:
+    """Adds the decoder's attention, where rows belong to windows."""
+
+    def __init__(self, layers: _Layers, middles: str) -> None:
+        self._layers = layers
+        self._node = layers.node
+        self._middles = middles
+        heads, size = layers.heads, layers.size
+        sizes = layers.integers(heads, size)
+        self._by_head = layers.node("Concat", layers.node("Shape", "slots"), sizes, axis=0)
+        self._flat_slots = layers.node("Reshape", "slots", layers.integers(-1))
+        self._flat = layers.integers(-1, heads * size)
+        self._places_first = layers.node("Transpose", "places", perm=[0, 1, 3, 2])
+
+    def text_attention(self, rows: str, layer: str, i: int) -> str:
+        """Rows [rows, width] see the text so far and each other."""
+        both = self._layers.queries_keys_values(rows, self._middles, layer)
+        queries, keys, values = self._layers.split(self._in_slots(both), layer)
+        new_keys, new_values = [f"new_keys_{i}"], [f"new_values_{i}"]
+        self._node("Transpose", self._heads_of(keys), outputs=new_keys, perm=[2, 0, 1, 3])
+        self._node("Transpose", self._heads_of(values), outputs=new_values, perm=[2, 0, 3, 1])
+        placed_keys = self._node("MatMul", self._places_first, *new_keys)
+        placed_values = self._node("MatMul", *new_values, "places")
+        all_keys = self._node("Add", f"past_keys_{i}", placed_keys)
+        all_values = self._node("Add", f"past_values_{i}", placed_values)
+        scores = self._layers.product(all_keys, self._queries(queries))
+        return self._rows(self._layers.product(all_values, self._shares(scores, "text_bias")))
+
+    def cross_attention(self, rows: str, layer: str, i: int) -> str:
+        """Rows [rows, width] see their window and the silence behind it."""
+        product = self._layers.product
+        queries = self._in_slots(self._layers.cross_queries(rows, self._middles, layer))
+        by_head = self._queries(queries)
+        parts = [product(f"{kind}_keys_{i}", by_head) for kind in ("silence", "cross")]
+        shares = self._shares(self._node("Concat", *parts, axis=2), "cross_bias")
+        split = [f"{layer}/silence_shares", f"{layer}/cross_shares"]
+        self._node("Split", shares, "cross_split", outputs=split, axis=3)
+        seen = [
+            product(f"{kind}_values_{i}", share)
+            for kind, share in zip(("silence", "cross"), split, strict=True)
+        ]
+        return self._rows(self._node("Add", *seen))
+
+    def _in_slots(self, rows: str) -> str:
+        """[rows, values] as [windows * slots, values]."""
+        return self._node("Gather", rows, self._flat_slots)
+
+    def _heads_of(self, slots: str) -> str:
+        """[windows * slots, width] as [windows, slots, heads, size]."""
+        return self._node("Reshape", slots, self._by_head)
+
+    def _queries(self, slots: str) -> str:
+        """[windows * slots, width] as [heads, windows, slots, size]."""
+        return self._node("Transpose", self._heads_of(slots), perm=[2, 0, 1, 3])
+
+    def _shares(self, scores: str, bias: str) -> str:
+        """Scores [heads, windows, places, slots] as shares [heads, windows, slots, places]."""
+        by_slot = self._node("Transpose", scores, perm=[0, 1, 3, 2])
+        return self._node("Softmax", self._node("Add", by_slot, bias), axis=-1)
+
+    def _rows(self, seen: str) -> str:
+        """[heads, windows, size, slots] as [rows, width]."""
+        by_window = self._node("Transpose", seen, perm=[1, 3, 0, 2])
+        return self._node("Gather", self._node("Reshape", by_window, self._flat), "rows")
+
+
+def _cross_kinds(weights: WhisperWeights) -> dict[str, Kind]:
+    shape = weights.shape
+    layers, heads, size = shape.decoder_layers, shape.heads, shape.width // shape.heads
+    return {
+        "cross_keys": ("float32", [layers, heads, "places", size]),
+        "cross_values": ("float32", [layers, heads, size, "places"]),
+    }
