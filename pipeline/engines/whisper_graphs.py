@@ -6,11 +6,12 @@ are CTranslate2's: weights int8 with a scale for each output, activations int8 w
 row, products exact in int32.
 
 What decides a text does not depend, bit for bit, on the rows beside a row: int32 is exact, and no
-sum of floats is split otherwise for another number of rows. Where a sum is over positions, positions have
-fixed places and their number is padded to a multiple of `PLACES`, which is what MLAS's vectors and
-their unrolling divide; padding adds exact zeros. At most `most_slots` rows of a window keep MLAS's
-panels (its strides times 128) whole. So speculation and batches do not change a text; of the
-log-probability only the last sum, over the vocabulary, is split by the number of rows (1e-6).
+sum of floats is split otherwise for another number of rows. Where a sum is over positions,
+positions have fixed places and their number is padded to a multiple of `PLACES`, which is what
+MLAS's vectors and their unrolling divide; padding adds exact zeros. At most `most_slots` rows of a
+window keep MLAS's panels (its strides times 128) whole. So guesses and batches do not change a
+text; of the log-probability only the last sum, over the vocabulary, is split by the number of rows
+(1e-6).
 
 Attention is laid out for few rows and many positions: the keys are the left operand, which MLAS
 reads in place, and the few queries the right one, which it copies first.

@@ -53,6 +53,7 @@ LEVERS = (
         "short windows: every window has 30 s",
         {(_LOG_MEL, "min_partial_ms"): "30000", (_LOG_MEL, "min_final_ms"): "30000"},
     ),
+    Lever("runtime: CTranslate2 decodes", environment={"WHISPER_RUNTIME": "ctranslate2"}),
     Lever("batching: windows are decoded one by one", {(_WHISPER, "max_batch"): "1"}),
     Lever(
         "hints to the engine: first in, first out, nothing superseded, partials as finals",
