@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pipeline.engines.request import Answer, Decoded, Encoded, EngineRequest, Hypothesis
 from pipeline.engines.schedule import Batching, Decode, Done, Encode, Job, Schedule
+from pipeline.engines.stuck import StuckWatch
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class EngineWorkers:
         batching = engine.batching
         self._schedule = Schedule(replace(batching, most=most or batching.most), count)
         self._changed = threading.Condition()
+        self._stuck = StuckWatch()
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"engine-{i}", daemon=True)
@@ -61,16 +63,19 @@ class EngineWorkers:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._stuck.close()
 
     def _work(self) -> None:
         while (step := self._next_step()) is not None:
             self._do(step)
 
     def _do(self, step: Encode | Decode) -> None:
+        self._stuck.begins(id(step))
         if isinstance(step, Encode):
             self._encode(step.job)
         else:
             self._decode(step)
+        self._stuck.ends(id(step))
 
     def _next_step(self) -> Encode | Decode | None:
         """Wait for something to do; None: there will be nothing any more."""
@@ -115,11 +120,13 @@ class EngineWorkers:
         for decoded in self._engine.decode(
             [job.encoded for job in jobs if job.encoded is not None]
         ):
+            self._stuck.begins(id(step))
             if decoded is not None:
                 i, beams = decoded
                 self._finish(step, jobs[i], beams)
             elif gives_way:
                 self._do_what_is_urgent()
+                self._stuck.begins(id(step))
 
     def _decode_alone(self, step: Decode, job: Job) -> None:
         try:
