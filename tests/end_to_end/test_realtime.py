@@ -143,7 +143,9 @@ async def test_without_turn_detection_a_commit_ends_the_turn_and_nothing_is_lost
         await heard.connection.input_audio_buffer.commit()
         await heard.until(f"{ITEM_EVENTS}completed", times=2)
     first, second = heard.transcripts
-    assert errors_in(first, GREGSON, DASHWOOD).errors <= 1
+    errors = errors_in(first, GREGSON, DASHWOOD)
+    assert errors.deletions + errors.substitutions <= 1
+    assert errors.insertions <= 6  # a cut in mid-sentence, after 10 s: Whisper goes on by itself
     assert errors_in(second, JFK).rate_percent < 15
     seconds = [e["usage"]["seconds"] for e in heard.of(f"{ITEM_EVENTS}completed")]
     assert seconds[1] == pytest.approx(11, abs=1)
