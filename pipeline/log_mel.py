@@ -42,10 +42,10 @@ class WindowPolicy:
     """How a window is made for an engine."""
 
     n_mels: int = 80
-    trailing_silence_ms: int = 500
+    trailing_silence_ms: int = 300
     """Silence behind the speech. Whisper wants some to end its text."""
     min_partial_ms: int = 2000
-    min_final_ms: int = 5000
+    min_final_ms: int = 2000
     """The shortest windows; 30000 gives every window the length that Whisper was trained on."""
     most_prompt_tokens: int = MAX_TEXT_TOKENS
     """What the engine takes as decoder prompt."""
