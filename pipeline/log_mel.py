@@ -42,7 +42,7 @@ class WindowPolicy:
     """How a window is made for an engine."""
 
     n_mels: int = 80
-    trailing_silence_ms: int = 300
+    trailing_silence_ms: int = 500
     """Silence behind the speech. Whisper wants some to end its text."""
     min_partial_ms: int = 2000
     min_final_ms: int = 2000
