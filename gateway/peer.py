@@ -36,7 +36,6 @@ class Peer(Protocol):
 
     async def keep_alive(self) -> NoReturn:
         """Run for as long as the session; raise ClientGone when there is nobody any more."""
-        raise NotImplementedError
 
     async def close(self, end: Close) -> None:
         """The session is over, so; `end.error` is for the client. Nothing is called after it."""

@@ -42,7 +42,6 @@ class Tracing(Protocol):
 
     def metadata(self) -> Metadata:
         """For a stream to Triton: the context that its spans join."""
-        raise NotImplementedError
 
     def window(self, window: Window) -> None:
         """The span of a window of the present session."""

@@ -69,7 +69,6 @@ class Dialect(Protocol):
         Raises:
             Close: the session must end so.
         """
-        raise NotImplementedError
 
     def gone(self) -> Turn:
         """The client has gone, and this outlives it."""
@@ -77,11 +76,9 @@ class Dialect(Protocol):
 
     def tell(self, frame: Frame) -> list[Frame]:
         """The session has said this; frames for the client come out."""
-        raise NotImplementedError
 
     def farewell(self, end: Close) -> Farewell:
         """How the end of the session is told. It may be asked for twice."""
-        raise NotImplementedError
 
 
 class Entrance(Protocol):
@@ -101,7 +98,6 @@ class Entrance(Protocol):
         Raises:
             RefusedUpgrade: what it asks for cannot be served.
         """
-        raise NotImplementedError
 
     def refuse(self, refusal: Refusal) -> Refusal:
         """The gateway's own refusal, in the shape that this protocol's clients expect."""

@@ -32,7 +32,6 @@ class Listener(Protocol):
 
     async def is_there(self) -> bool:
         """Whether somebody still waits."""
-        raise NotImplementedError
 
 
 class FilePeer:

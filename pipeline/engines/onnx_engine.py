@@ -19,6 +19,7 @@ from pipeline.audio import MAX_ENCODER_STATES
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
 from pipeline.engines.graft import silence_behind_speech
 from pipeline.engines.greedy import GreedyDecoder, Silence, Task, Vocabulary
+from pipeline.engines.int8_graph import exactness_graph
 from pipeline.engines.loops import full_window, is_loop
 from pipeline.engines.request import (
     NOTHING,
@@ -34,7 +35,6 @@ from pipeline.engines.whisper_graphs import (
     LANGUAGE,
     decoder_graph,
     encoder_graph,
-    exactness_graph,
     silence_graph,
 )
 from pipeline.engines.whisper_weights import WhisperWeights, read_weights

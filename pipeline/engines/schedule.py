@@ -81,9 +81,7 @@ class Job:
         """Whether a newer window makes this one needless."""
         place = self.request.place
         return (
-            self.purpose is not Purpose.FINAL
-            and place.stream != 0
-            and (place.stream, place.utterance) == (newer.place.stream, newer.place.utterance)
+            self.purpose is not Purpose.FINAL and place.stream != 0 and place.of == newer.place.of
         )
 
 

@@ -17,13 +17,11 @@ Attention is laid out for few rows and many positions: the keys are the left ope
 reads in place, and the few queries the right one, which it copies first.
 """
 
-from functools import cached_property
-
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.engines.int8_graph import OPSET, Floats, Int8Writer
 from pipeline.engines.whisper_weights import WhisperWeights
-from pipeline.onnx_format import MICROSOFT, GraphWriter, Kind
+from pipeline.onnx_format import Kind
 
 PLACES = 64
 """Numbers of positions (of a window, of a text) are padded to a multiple of this."""
@@ -35,12 +33,6 @@ BLOCKED = np.float32(-1e9)
 RULES = 3
 TEXT, FIRST_TEXT, LANGUAGE = range(RULES)
 """What a wanted row may say: any text, the first token of one, or a language."""
-
-_OPSET = 17
-_MIDDLE = 128
-"""Zero point of unsigned int8."""
-
-Floats = NDArray[np.float32]
 
 
 def most_slots(window_places: int) -> int:
@@ -72,7 +64,7 @@ def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     size = weights.shape
     states_kind: Kind = ("float32", ["states", size.width])
     outputs = {"states": states_kind, **_cross_kinds(weights)}
-    return graph.model(_OPSET, {"features": ("float32", ["frames", size.n_mels])}, outputs)
+    return graph.model(OPSET, {"features": ("float32", ["frames", size.n_mels])}, outputs)
 
 
 def silence_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
@@ -86,7 +78,7 @@ def silence_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     graph = _Layers(weights, signed)
     graph.cross_attention_inputs("states")
     states: Kind = ("float32", ["states", weights.shape.width])
-    return graph.model(_OPSET, {"states": states}, _cross_kinds(weights))
+    return graph.model(OPSET, {"states": states}, _cross_kinds(weights))
 
 
 def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
@@ -118,15 +110,16 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     """
     graph = _Layers(weights, signed)
     graph.decoder()
-    shape, heads = weights.shape, weights.shape.heads
-    size = shape.width // heads
     text: Kind = ("float32", [1, "windows", "slots", "text"])
     inputs: dict[str, Kind] = {
-        "embedded": ("float32", ["rows", shape.width]),
+        "embedded": ("float32", ["rows", weights.shape.width]),
         "slots": ("int64", ["windows", "slots"]),
         "rows": ("int64", ["rows"]),
         "places": text,
         "text_bias": text,
+        **_layer_kinds(weights, "past", "windows", "text"),
+        **_layer_kinds(weights, "silence", 1, "silence"),
+        **_layer_kinds(weights, "cross", "windows", "window"),
         "cross_bias": ("float32", [1, "windows", 1, "seen"]),
         "cross_split": ("int64", [2]),
         "wanted": ("int64", ["wanted"]),
@@ -135,106 +128,12 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     outputs: dict[str, Kind] = {
         "best": ("int64", ["wanted", 1]),
         "log_probs": ("float32", ["wanted", 1]),
+        **_layer_kinds(weights, "new", "windows", "slots"),
     }
-    for i in range(shape.decoder_layers):
-        for name, count in (("past", "text"), ("silence", "silence"), ("cross", "window")):
-            windows = 1 if name == "silence" else "windows"
-            inputs[f"{name}_keys_{i}"] = ("float32", [heads, windows, count, size])
-            inputs[f"{name}_values_{i}"] = ("float32", [heads, windows, size, count])
-        outputs[f"new_keys_{i}"] = ("float32", [heads, "windows", "slots", size])
-        outputs[f"new_values_{i}"] = ("float32", [heads, "windows", size, "slots"])
-    return graph.model(_OPSET, inputs, outputs)
+    return graph.model(OPSET, inputs, outputs)
 
 
-def exactness_graph(signed: bool) -> bytes:
-    """A product whose right answer is 255 * 127 * 64 where int8 weights are multiplied exactly.
-
-    Processors without VNNI add pairs of products of unsigned and signed int8 in int16, which
-    overflows; `signed=False` stores the weights unsigned, which they multiply exactly, but slower.
-
-    Inputs:
-        values: uint8 [rows, 64].
-
-    Outputs:
-        products: int32 [rows, 16].
-    """
-    graph = _Writer(signed)
-    column = graph.weights_constant(np.full((64, 16), 127, np.int8))
-    zeros = [graph.constant(np.uint8(0)), graph.zero_point]
-    graph.node("MatMulInteger", "values", column, *zeros, outputs=["products"])
-    values: Kind = ("uint8", ["rows", 64])
-    return graph.model(_OPSET, {"values": values}, {"products": ("int32", ["rows", 16])})
-
-
-class _Writer(GraphWriter):
-    """Adds int8 products. What runs between the nodes is [rows, values]."""
-
-    def __init__(self, signed: bool) -> None:
-        super().__init__()
-        self._signed = signed
-
-    @cached_property
-    def zero_point(self) -> str:
-        """Of the weights as they are stored."""
-        return self.constant(np.int8(0) if self._signed else np.uint8(_MIDDLE))
-
-    @cached_property
-    def _middle(self) -> str:
-        return self.constant(np.uint8(_MIDDLE))
-
-    @cached_property
-    def _one(self) -> str:
-        return self.constant(np.float32(1))
-
-    @cached_property
-    def _one_step(self) -> str:
-        return self.constant(np.float32(1 / 127))
-
-    def weights_constant(self, weights: NDArray[np.int8]) -> str:
-        """Weights as they are stored: signed, or unsigned about the middle."""
-        if self._signed:
-            return self.constant(weights)
-        return self.constant((weights.astype(np.int16) + _MIDDLE).astype(np.uint8))
-
-    def integers(self, *values: int) -> str:
-        """A constant of one dimension."""
-        return self.constant(np.array(values, np.int64))
-
-    def floats(self, values: NDArray[np.generic]) -> str:
-        """A constant of float32."""
-        return self.constant(np.ascontiguousarray(values, np.float32))
-
-    def middles(self, rows: str) -> str:
-        """The zero point of each row of a tensor."""
-        count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
-        return self.node("Expand", self._middle, count)
-
-    def dense(self, rows: str, middles: str, weights: Floats, bias: Floats | None) -> str:
-        """A layer with weights [outputs, inputs]; rows are quantized, each with its own scale."""
-        largest = self.node("ReduceMax", self.node("Abs", rows), axes=[-1], keepdims=0)
-        scales = self.node("Mul", largest, self._one_step)
-        quantized = self.node("QuantizeLinear", rows, scales, middles, axis=0)
-        steps = np.maximum(np.abs(weights).max(axis=1), np.finfo(np.float32).tiny) / 127
-        stored = np.rint(weights / steps[:, np.newaxis]).astype(np.int8)
-        product = self.node(
-            "MatMulIntegerToFloat",
-            *(quantized, self.weights_constant(np.ascontiguousarray(stored.T))),
-            *(self._one, self.floats(steps), self._middle, self.zero_point),
-            domain=MICROSOFT,
-        )
-        column = self.node("Unsqueeze", scales, self.integers(1))
-        scaled = self.node("Mul", product, column)
-        return scaled if bias is None else self.node("Add", scaled, self.floats(bias))
-
-    def gelu(self, values: str) -> str:
-        return self.node("Gelu", values, domain=MICROSOFT)
-
-    def product(self, left: str, right: str) -> str:
-        """Left times right transposed, over the last two dimensions."""
-        return self.node("FusedMatMul", left, right, domain=MICROSOFT, transB=1)
-
-
-class _Layers(_Writer):
+class _Layers(Int8Writer):
     """Adds Whisper's layers, named as CTranslate2 names them."""
 
     def __init__(self, weights: WhisperWeights, signed: bool) -> None:
@@ -468,3 +367,15 @@ def _cross_kinds(weights: WhisperWeights) -> dict[str, Kind]:
         "cross_keys": ("float32", [layers, heads, "places", size]),
         "cross_values": ("float32", [layers, heads, size, "places"]),
     }
+
+
+def _layer_kinds(
+    weights: WhisperWeights, name: str, windows: int | str, places: str
+) -> dict[str, Kind]:
+    """Keys and values of each layer of the decoder in turn."""
+    heads, size = weights.shape.heads, weights.shape.width // weights.shape.heads
+    kinds: dict[str, Kind] = {}
+    for i in range(weights.shape.decoder_layers):
+        kinds[f"{name}_keys_{i}"] = ("float32", [heads, windows, places, size])
+        kinds[f"{name}_values_{i}"] = ("float32", [heads, windows, size, places])
+    return kinds

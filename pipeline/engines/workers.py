@@ -36,12 +36,14 @@ class Engine(Protocol):
 class EngineWorkers:
     """`count` threads on one engine, which decode windows together as suits it, or `most`."""
 
-    def __init__(self, engine: Engine, count: int, most: int | None = None) -> None:
+    def __init__(
+        self, engine: Engine, count: int, most: int | None = None, watch: StuckWatch | None = None
+    ) -> None:
         self._engine = engine
         batching = engine.batching
         self._schedule = Schedule(replace(batching, most=most or batching.most), count)
         self._changed = threading.Condition()
-        self._stuck = StuckWatch()
+        self._stuck = watch or StuckWatch()
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"engine-{i}", daemon=True)

@@ -11,9 +11,9 @@ import pytest
 from pipeline.audio import MAX_MEL_FRAMES
 from pipeline.engines import onnx_engine as module
 from pipeline.engines.ctranslate2_engine import EngineSettings
+from pipeline.engines.int8_graph import exactness_graph
 from pipeline.engines.onnx_engine import OnnxEngine
 from pipeline.engines.request import Encoded, EngineRequest, Hypothesis, Place, Purpose
-from pipeline.engines.whisper_graphs import exactness_graph
 from tests.pipeline.engines.support import ARCTIC, FRENCH, SPANISH, answer, asked, transcribe
 from tests.pipeline.support import JFK, MODEL_DIR, words_of
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.engines import stuck
 from pipeline.engines.stuck import EXIT_STATUS, MOST_ROUNDS, StuckWatch
 from tests.pipeline.support import ROOT
 
@@ -18,11 +17,9 @@ LIMIT_S = 10
 WORKER = f"""
 import threading
 import numpy as np
-from pipeline.engines import stuck
-stuck.ROUND_S = {ROUND_S}
-stuck.StuckWatch.__init__.__defaults__ = ({ROUND_S}, *stuck.StuckWatch.__init__.__defaults__[1:])
 from pipeline.engines.request import EngineRequest
 from pipeline.engines.schedule import Batching
+from pipeline.engines.stuck import StuckWatch
 from pipeline.engines.workers import EngineWorkers
 
 
@@ -33,7 +30,7 @@ class Hangs:
         threading.Event().wait()
 
 
-workers = EngineWorkers(Hangs(), 2)
+workers = EngineWorkers(Hangs(), 2, watch=StuckWatch({ROUND_S}))
 workers.submit(EngineRequest(np.zeros((2, 80), np.float16), [1], 10), b"", print)
 threading.Event().wait({LIMIT_S})
 """
@@ -84,6 +81,6 @@ def test_a_worker_whose_engine_hangs_ends_its_process() -> None:
         timeout=6 * LIMIT_S,
         check=False,
     )
-    assert done.returncode == stuck.EXIT_STATUS
+    assert done.returncode == EXIT_STATUS
     assert "is stuck" in done.stderr
     assert "in encode" in done.stderr  # where it was

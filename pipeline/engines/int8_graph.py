@@ -1,0 +1,106 @@
+"""int8 products in ONNX graphs: CTranslate2's numbers, on ONNX Runtime's operators.
+
+Weights are int8 with a scale for each output, activations int8 with a scale for each row; products
+are summed in int32, exactly.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.onnx_format import MICROSOFT, GraphWriter, Kind
+
+OPSET = 17
+_MIDDLE = 128
+"""Zero point of unsigned int8."""
+
+Floats = NDArray[np.float32]
+
+
+def exactness_graph(signed: bool) -> bytes:
+    """A product whose right answer is 255 * 127 * 64 where int8 weights are multiplied exactly.
+
+    Processors without VNNI add pairs of products of unsigned and signed int8 in int16, which
+    overflows; `signed=False` stores the weights unsigned, which they multiply exactly, but slower.
+
+    Inputs:
+        values: uint8 [rows, 64].
+
+    Outputs:
+        products: int32 [rows, 16].
+    """
+    graph = Int8Writer(signed)
+    column = graph.weights_constant(np.full((64, 16), 127, np.int8))
+    zeros = [graph.constant(np.uint8(0)), graph.zero_point]
+    graph.node("MatMulInteger", "values", column, *zeros, outputs=["products"])
+    values: Kind = ("uint8", ["rows", 64])
+    return graph.model(OPSET, {"values": values}, {"products": ("int32", ["rows", 16])})
+
+
+class Int8Writer(GraphWriter):
+    """Adds int8 products. What runs between the nodes is [rows, values]."""
+
+    def __init__(self, signed: bool) -> None:
+        super().__init__()
+        self._signed = signed
+
+    @cached_property
+    def zero_point(self) -> str:
+        """Of the weights as they are stored."""
+        return self.constant(np.int8(0) if self._signed else np.uint8(_MIDDLE))
+
+    @cached_property
+    def _middle(self) -> str:
+        return self.constant(np.uint8(_MIDDLE))
+
+    @cached_property
+    def _one(self) -> str:
+        return self.constant(np.float32(1))
+
+    @cached_property
+    def _one_step(self) -> str:
+        return self.constant(np.float32(1 / 127))
+
+    def weights_constant(self, weights: NDArray[np.int8]) -> str:
+        """Weights as they are stored: signed, or unsigned about the middle."""
+        if self._signed:
+            return self.constant(weights)
+        return self.constant((weights.astype(np.int16) + _MIDDLE).astype(np.uint8))
+
+    def integers(self, *values: int) -> str:
+        """A constant of one dimension."""
+        return self.constant(np.array(values, np.int64))
+
+    def floats(self, values: NDArray[np.generic]) -> str:
+        """A constant of float32."""
+        return self.constant(np.ascontiguousarray(values, np.float32))
+
+    def middles(self, rows: str) -> str:
+        """The zero point of each row of a tensor."""
+        count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
+        return self.node("Expand", self._middle, count)
+
+    def dense(self, rows: str, middles: str, weights: Floats, bias: Floats | None) -> str:
+        """A layer with weights [outputs, inputs]; rows are quantized, each with its own scale."""
+        largest = self.node("ReduceMax", self.node("Abs", rows), axes=[-1], keepdims=0)
+        scales = self.node("Mul", largest, self._one_step)
+        quantized = self.node("QuantizeLinear", rows, scales, middles, axis=0)
+        steps = np.maximum(np.abs(weights).max(axis=1), np.finfo(np.float32).tiny) / 127
+        stored = np.rint(weights / steps[:, np.newaxis]).astype(np.int8)
+        product = self.node(
+            "MatMulIntegerToFloat",
+            *(quantized, self.weights_constant(np.ascontiguousarray(stored.T))),
+            *(self._one, self.floats(steps), self._middle, self.zero_point),
+            domain=MICROSOFT,
+        )
+        column = self.node("Unsqueeze", scales, self.integers(1))
+        scaled = self.node("Mul", product, column)
+        return scaled if bias is None else self.node("Add", scaled, self.floats(bias))
+
+    def gelu(self, values: str) -> str:
+        return self.node("Gelu", values, domain=MICROSOFT)
+
+    def product(self, left: str, right: str) -> str:
+        """Left times right transposed, over the last two dimensions."""
+        return self.node("FusedMatMul", left, right, domain=MICROSOFT, transB=1)
