@@ -33,6 +33,13 @@ def speed(text: str) -> float:
     return value
 
 
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    if not (value := speed(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object."""
     try:

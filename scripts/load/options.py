@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.audio import SAMPLE_RATE
-from scripts.arguments import json_groups, positive, speed, wire_rate
+from scripts.arguments import above_zero, json_groups, positive, speed, wire_rate
 from scripts.client import DEFAULT_URL
 from scripts.load.run import ROOT
 from scripts.sources import ENCODINGS, PCM
@@ -44,7 +44,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         metavar="N,N",
         help="streams at once, one step for each number; default: 1,4,8,16",
     )
-    add("--duration", type=_above_zero, default=60.0, metavar="S", help="of a stream; default: 60")
+    add("--duration", type=above_zero, default=60.0, metavar="S", help="of a stream; default: 60")
     add(
         "--ramp",
         type=speed,
@@ -52,26 +52,13 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="from the first stream's start to the last one's; default: 5",
     )
-    add("--interval", type=_above_zero, default=1.0, metavar="S", help="of partials; default: 1.0")
+    add("--interval", type=above_zero, default=1.0, metavar="S", help="of partials; default: 1.0")
 
 
 def _add_audio(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("audio").add_argument
-    add(
-        "--recordings",
-        type=Path,
-        action="append",
-        metavar="MANIFEST.tsv|FOLDER|FILE",
-        help="may be given again; default: those of the tests. Without a manifest, a folder's "
-        "name may be the language of what is in it",
-    )
-    add(
-        "--talk-ratio",
-        type=_share,
-        default=1.0,
-        metavar="0..1",
-        help="share of time in which a recording plays; default 1.0: back to back",
-    )
+    group = parser.add_argument_group("audio")
+    add_recordings(group, talk_ratio=1.0)
+    add = group.add_argument
     add("--rates", type=_listed(wire_rate), default=[SAMPLE_RATE], metavar="HZ,HZ")
     add("--encodings", type=_listed(_encoding), default=[PCM], metavar=",".join(ENCODINGS))
     add(
@@ -81,6 +68,25 @@ def _add_audio(parser: argparse.ArgumentParser) -> None:
         help="given: a stream plays one language and says which; auto: it mixes them",
     )
     add("--seed", type=int, default=1, metavar="N", help="of the playlists; default: 1")
+
+
+def add_recordings(group: argparse._ArgumentGroup, talk_ratio: float) -> None:
+    """What is played; `talk_ratio` is the default."""
+    group.add_argument(
+        "--recordings",
+        type=Path,
+        action="append",
+        metavar="MANIFEST.tsv|FOLDER|FILE",
+        help="may be given again; default: those of the tests. Without a manifest, a folder's "
+        "name may be the language of what is in it",
+    )
+    group.add_argument(
+        "--talk-ratio",
+        type=_share,
+        default=talk_ratio,
+        metavar="0..1",
+        help="share of time in which a recording plays; default: %(default)s; 1: back to back",
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -105,14 +111,8 @@ def _listed(item: Callable[[str], Item]) -> Callable[[str], list[Item]]:
     return several
 
 
-def _above_zero(text: str) -> float:
-    if not (value := speed(text)):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
 def _share(text: str) -> float:
-    if (value := _above_zero(text)) > 1:
+    if (value := above_zero(text)) > 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
     return value
 

@@ -32,6 +32,8 @@ class Target:
     min_silence_ms: int = 300
     speech_pad_ms: int = 0
     detect_language: bool = False
+    timing: bool = False
+    """Have the server say how late its messages are."""
     metadata: dict[str, Message] = field(default_factory=dict)
     """More fields of the metadata, by group; they win over ours."""
 
@@ -45,6 +47,7 @@ class Target:
             partial_interval_s=self.interval_s,
             min_silence_ms=self.min_silence_ms,
             speech_pad_ms=self.speech_pad_ms,
+            timing=self.timing,
             more=self.metadata,
         ).metadata()
 

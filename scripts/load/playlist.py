@@ -105,6 +105,8 @@ class Mix:
     forms: tuple[PacketFormat, ...] = ()
     detect_language: bool = False
     seed: int = 1
+    to_the_end: bool = False
+    """Whether the last recording is played to its end, however long all of it is to be."""
 
 
 def packet_s(form: PacketFormat) -> float:
@@ -131,8 +133,8 @@ def plan(index: int, clips: Sequence[Clip], library: Library, mix: Mix, step: in
     order = random.Random(f"{mix.seed} {index}")
     offset = random.Random(f"{mix.seed} {index} {step}")
     total = max(1, round(mix.duration_s / packet_s(form)))
-    played, runs = _fill(_shuffled(ours, order), library, form, mix, offset, total)
-    return Plan(index, language, form, tuple(played), total, tuple(runs))
+    played, runs, count = _fill(_shuffled(ours, order), library, form, mix, offset, total)
+    return Plan(index, language, form, tuple(played), count, tuple(runs))
 
 
 def _fill(
@@ -142,8 +144,8 @@ def _fill(
     mix: Mix,
     chance: random.Random,
     total: int,
-) -> tuple[list[Played], list[_Run]]:
-    """Recordings until there are `total` packets."""
+) -> tuple[list[Played], list[_Run], int]:
+    """Recordings until there are `total` packets, and how many of theirs are to be played."""
     length_s, silence = packet_s(form), _silence(form)
     samples = form.packet_bytes // SAMPLE_BYTES
     gap_packets = round(GAP_S / length_s)
@@ -156,11 +158,12 @@ def _fill(
         audio = library.encoded(clip.name, form)
         packets = ceil((len(lead) + len(audio)) / len(silence))
         begin_s = count * length_s + lead_samples / form.rate_hz
-        played.append(Played(clip, begin_s, whole=count + packets <= total))
+        whole = mix.to_the_end or count + packets <= total
+        played.append(Played(clip, begin_s, whole))
         pause_s = _silence_s(packets * length_s, mix.talk_ratio, chance)
         runs.append(_Run(audio, lead, round(pause_s / length_s)))
         count += packets + runs[-1].silent_packets
-    return played, runs
+    return played, runs, count if mix.to_the_end else total
 
 
 def _silence(form: PacketFormat) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, WHISPER_WINDOW_S, ms_to_samples
 from pipeline.language import AUTO, normalize_language
-from scripts.arguments import positive, speed
+from scripts.arguments import above_zero, positive, speed
 from scripts.perf.engine import WINDOWS
 from scripts.triton_stream import DEFAULT_TRITON
 
@@ -62,7 +62,7 @@ def _add_ensemble(add: Callable[..., object]) -> None:
         metavar="N,N",
         help="real-time streams at once, one step for each number; default: 1,2,4,8",
     )
-    add("--duration", type=_above_zero, default=30.0, metavar="S", help="of a step; default: 30")
+    add("--duration", type=above_zero, default=30.0, metavar="S", help="of a step; default: 30")
     add(
         "--hop-ms",
         type=_hop_ms,
@@ -111,7 +111,7 @@ def _add_engine(add: Callable[..., object]) -> None:
     )
     add(
         "--measure-s",
-        type=_above_zero,
+        type=above_zero,
         default=5.0,
         metavar="S",
         help="one measurement; a step takes three that agree; default: 5",
@@ -119,7 +119,7 @@ def _add_engine(add: Callable[..., object]) -> None:
     add("--trials", type=positive, default=10, metavar="N", help="most measurements; default: 10")
     add(
         "--stability",
-        type=_above_zero,
+        type=above_zero,
         default=10.0,
         metavar="PERCENT",
         help="how far three measurements may differ; default: 10",
@@ -131,12 +131,6 @@ def _numbers(text: str) -> list[int]:
     return list(dict.fromkeys(positive(part) for part in text.split(",")))
 
 
-def _above_zero(text: str) -> float:
-    if not (value := speed(text)):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
 def _interval_s(text: str) -> float:
     value = speed(text)
     if value and not 0.1 <= value <= WHISPER_WINDOW_S:
@@ -145,7 +139,7 @@ def _interval_s(text: str) -> float:
 
 
 def _window_s(text: str) -> float:
-    if (value := _above_zero(text)) > WHISPER_WINDOW_S:
+    if (value := above_zero(text)) > WHISPER_WINDOW_S:
         raise argparse.ArgumentTypeError(
             f"{text} is more than the {WHISPER_WINDOW_S} s of a window"
         )

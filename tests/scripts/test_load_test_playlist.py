@@ -52,6 +52,14 @@ def test_recordings_lie_where_the_plan_says() -> None:
     assert not made.played[-1].whole
 
 
+def test_the_last_recording_is_played_to_its_end_where_that_is_asked_for() -> None:
+    mix = Mix(duration_s=2.0, forms=(PCM_16K,), to_the_end=True)
+    made = plan(0, *library(en1=1.03), mix)
+    assert [played.whole for played in made.played] == [True, True]
+    assert np.count_nonzero(samples(made)) == 2 * round(1.03 * SAMPLE_RATE)
+    assert made.duration_s > made.played[-1].begin_s + 1.03
+
+
 def test_every_recording_is_played_before_one_is_repeated() -> None:
     clips, recordings = library(en1=1.0, en2=1.0, en3=1.0, en4=1.0)
     made = plan(5, clips, recordings, Mix(duration_s=60.0, forms=(PCM_16K,)))
