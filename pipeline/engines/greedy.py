@@ -6,7 +6,7 @@ windows decoded together: see `pipeline.engines.whisper_graphs`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from pipeline.engines.whisper_graphs import (
     BLOCKED,
     FEWEST_SLOTS,
     FIRST_TEXT,
+    MOST_SLOTS,
     PLACES,
     TEXT,
-    most_slots,
 )
 from pipeline.tokens import MAX_TEXT_TOKENS
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Floats = NDArray[np.float32]
 Step = Callable[[Mapping[str, NDArray[np.generic]]], list[NDArray[np.generic]]]
 """Inputs by name in, the outputs in their order out."""
@@ -33,6 +34,8 @@ class Task:
     """A window to decode."""
 
     seen: CrossAttention
+    states: int
+    """That it is made of, without padding."""
     prompt: list[int]
     max_new_tokens: int
     guess: Sequence[int] = ()
@@ -58,17 +61,18 @@ class Silence:
     logarithm of their number is added to its score, so that it gets their share of attention.
     """
 
-    def __init__(self, seen: CrossAttention, stride: int, states: int, silent_from: int) -> None:
-        """`seen`: of the sampled states; `states`: how many they stand for in all, of which those
-        before `silent_from` are not silent and never seen.
+    def __init__(
+        self, seen: CrossAttention, sampled: int, stride: int, states: int, silent_from: int
+    ) -> None:
+        """`seen`: of so many `sampled` states; `states`: how many they stand for in all, of which
+        those before `silent_from` are not silent and never seen.
         """
-        self.keys = seen.keys[:, :, np.newaxis]
-        self.values = seen.values[:, :, np.newaxis]
+        self.seen = _side_by_side([seen])
         self.places = seen.places
         self._stride = stride
         self._states = states
         self._silent_from = silent_from
-        self._sampled = seen.states
+        self._sampled = sampled
 
     def bias(self, window_states: int) -> Floats:
         """What is added to the scores of the sampled states behind a window: [places]."""
@@ -239,22 +243,17 @@ class _Batch:
         seen = [text.task.seen for text in self.texts]
         if not seen:
             return
-        places = max(one.places for one in seen)
-        layers, heads, _, size = seen[0].keys.shape
-        self._cross_keys = _side_by_side([one.keys for one in seen], places, axis=2)
-        self._cross_values = _side_by_side([one.values for one in seen], places, axis=3)
-        silence = self._silence.places
+        layers, heads, size, _ = seen[0].keys.shape
+        self._cross = _side_by_side(seen)
+        silence, places = self._silence.places, self._cross.places
         self._cross_bias = np.full((1, len(seen), 1, silence + places), BLOCKED, np.float32)
-        for i, one in enumerate(seen):
-            self._cross_bias[0, i, 0, :silence] = self._silence.bias(one.states)
-            self._cross_bias[0, i, 0, silence : silence + one.states] = 0
+        for i, text in enumerate(self.texts):
+            states = text.task.states
+            self._cross_bias[0, i, 0, :silence] = self._silence.bias(states)
+            self._cross_bias[0, i, 0, silence : silence + states] = 0
         self._past_keys = np.zeros((layers, heads, len(seen), 0, size), np.float32)
         self._past_values = np.zeros((layers, heads, len(seen), size, 0), np.float32)
         self._grow(PLACES)
-
-    @property
-    def _window_places(self) -> int:
-        return int(self._cross_keys.shape[3])
 
     @property
     def _text_places(self) -> int:
@@ -262,8 +261,7 @@ class _Batch:
 
     def next_rows(self) -> list[_Rows]:
         """The rows of the next step, text by text."""
-        most = most_slots(self._window_places)
-        rows = [text.next_rows(most) for text in self.texts]
+        rows = [text.next_rows(MOST_SLOTS) for text in self.texts]
         self._grow(max(_padded(row.text.places + len(row.tokens)) for row in rows))
         return rows
 
@@ -289,20 +287,22 @@ class _Batch:
         }
 
     def _seen(self) -> dict[str, NDArray[np.generic]]:
-        split = np.array([self._silence.places, self._window_places], np.int64)
-        seen: dict[str, NDArray[np.generic]] = {
+        split = np.array([self._silence.places, self._cross.places], np.int64)
+        by_layer: dict[str, NDArray[np.generic]] = {
+            "past_keys": self._past_keys,
+            "past_values": self._past_values,
+        }
+        for name, seen in (("silence", self._silence.seen), ("cross", self._cross)):
+            by_layer |= {f"{name}_{part}": array for part, array in seen._asdict().items()}
+        return {  # views: nothing is copied
             "cross_bias": self._cross_bias,
             "cross_split": split,
+            **{
+                f"{name}_{layer}": array[layer]
+                for name, array in by_layer.items()
+                for layer in range(len(array))
+            },
         }
-        for name, keys, values in (  # views: nothing is copied
-            ("past", self._past_keys, self._past_values),
-            ("silence", self._silence.keys, self._silence.values),
-            ("cross", self._cross_keys, self._cross_values),
-        ):
-            for layer in range(len(keys)):
-                seen[f"{name}_keys_{layer}"] = keys[layer]
-                seen[f"{name}_values_{layer}"] = values[layer]
-        return seen
 
     def take(
         self,
@@ -333,8 +333,7 @@ class _Batch:
     def _narrow(self, left: list[int]) -> None:
         """Go on with some of the windows."""
         self.texts = [self.texts[i] for i in left]
-        self._cross_keys = np.take(self._cross_keys, left, axis=2)
-        self._cross_values = np.take(self._cross_values, left, axis=2)
+        self._cross = CrossAttention._make(np.take(array, left, axis=2) for array in self._cross)
         self._past_keys = np.take(self._past_keys, left, axis=2)
         self._past_values = np.take(self._past_values, left, axis=2)
         self._cross_bias = np.take(self._cross_bias, left, axis=1)
@@ -360,16 +359,27 @@ def _agreed(guess: Sequence[int], best: Sequence[int]) -> int:
     return next((i for i, (guessed, said) in pairs if guessed != said), len(guess))
 
 
-def _side_by_side(windows: Sequence[Floats], places: int, axis: int) -> Floats:
-    """Arrays [layers, heads, ...] as one [layers, heads, windows, ...], places padded with 0."""
-    if len(windows) == 1:
-        return windows[0][:, :, np.newaxis]
-    shape = list(windows[0].shape)
+def _side_by_side(windows: Sequence[CrossAttention]) -> CrossAttention:
+    """Arrays [layers, heads, ...] as [layers, heads, windows, ...], places padded with 0."""
+    places = max(window.places for window in windows)
+    return CrossAttention(
+        _joined([window.keys for window in windows], -1, places),
+        _joined([window.key_scales for window in windows], -1, places),
+        _joined([window.values for window in windows], -2, places),
+        np.stack([window.value_scales for window in windows], axis=2),
+    )
+
+
+def _joined(arrays: Sequence[NDArray[Scalar]], axis: int, places: int) -> NDArray[Scalar]:
+    """`axis`: where the places are."""
+    if len(arrays) == 1:
+        return arrays[0][:, :, np.newaxis]
+    shape = list(arrays[0].shape)
     shape[axis] = places
-    joined = np.zeros((*shape[:2], len(windows), *shape[2:]), np.float32)
-    for i, window in enumerate(windows):
-        own = np.moveaxis(joined[:, :, i], axis, -1)[..., : window.shape[axis]]
-        own[:] = np.moveaxis(window, axis, -1)
+    joined = np.zeros((*shape[:2], len(arrays), *shape[2:]), arrays[0].dtype)
+    for i, array in enumerate(arrays):
+        rows, columns = array.shape[2:]
+        joined[:, :, i, :rows, :columns] = array
     return joined
 
 

@@ -51,16 +51,18 @@ class Int8Writer(GraphWriter):
         return self.constant(np.int8(0) if self._signed else np.uint8(_MIDDLE))
 
     @cached_property
-    def _middle(self) -> str:
+    def middle(self) -> str:
+        """Zero point of what is multiplied with weights."""
         return self.constant(np.uint8(_MIDDLE))
+
+    @cached_property
+    def bottom(self) -> str:
+        """Zero point of what is never below 0."""
+        return self.constant(np.uint8(0))
 
     @cached_property
     def _one(self) -> str:
         return self.constant(np.float32(1))
-
-    @cached_property
-    def _one_step(self) -> str:
-        return self.constant(np.float32(1 / 127))
 
     def weights_constant(self, weights: NDArray[np.int8]) -> str:
         """Weights as they are stored: signed, or unsigned about the middle."""
@@ -77,26 +79,58 @@ class Int8Writer(GraphWriter):
         return self.constant(np.ascontiguousarray(values, np.float32))
 
     def middles(self, rows: str) -> str:
-        """The zero point of each row of a tensor."""
+        """`middle` for each row of a tensor."""
         count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
-        return self.node("Expand", self._middle, count)
+        return self.node("Expand", self.middle, count)
 
-    def dense(self, rows: str, middles: str, weights: Floats, bias: Floats | None) -> str:
-        """A layer with weights [outputs, inputs]; rows are quantized, each with its own scale."""
-        largest = self.node("ReduceMax", self.node("Abs", rows), axes=[-1], keepdims=0)
-        scales = self.node("Mul", largest, self._one_step)
-        quantized = self.node("QuantizeLinear", rows, scales, middles, axis=0)
+    def quantized_rows(self, rows: str, zero: str, zeros: str | None = None) -> tuple[str, str]:
+        """Rows [rows, values] in 8 bits about a zero point, and each row's scale, [rows].
+
+        `zero`: `middle`, `zero_point`, or `bottom` for rows without a value below 0. `zeros`: the
+        same for each row, where it is there already.
+        """
+        scales = self._scales(rows, -1, zero)
+        zeros = zeros or self.node("Expand", zero, self.node("Shape", scales))
+        return self.node("QuantizeLinear", rows, scales, zeros, axis=0), scales
+
+    def quantized_columns(self, rows: str) -> tuple[str, str]:
+        """Rows [rows, values] in 8 bits about `zero_point`, and each column's scale, [values]."""
+        scales = self._scales(rows, 0, self.zero_point)
+        units = self.node("Div", rows, scales)
+        return self.node("QuantizeLinear", units, self._one, self.zero_point), scales
+
+    def dense(
+        self,
+        rows: str,
+        middles: str,
+        weights: Floats,
+        bias: Floats | None,
+        before_scaling: Floats | None = None,
+    ) -> str:
+        """A layer with weights [outputs, inputs]; rows are quantized, each with its own scale.
+
+        `before_scaling`: what is added before a row's scale is multiplied with, at no cost.
+        """
+        quantized, scales = self.quantized_rows(rows, self.middle, middles)
         steps = np.maximum(np.abs(weights).max(axis=1), np.finfo(np.float32).tiny) / 127
         stored = np.rint(weights / steps[:, np.newaxis]).astype(np.int8)
-        product = self.node(
-            "MatMulIntegerToFloat",
-            *(quantized, self.weights_constant(np.ascontiguousarray(stored.T))),
-            *(self._one, self.floats(steps), self._middle, self.zero_point),
-            domain=MICROSOFT,
-        )
-        column = self.node("Unsqueeze", scales, self.integers(1))
-        scaled = self.node("Mul", product, column)
+        columns = self.weights_constant(np.ascontiguousarray(stored.T))
+        more = [] if before_scaling is None else [self.floats(before_scaling)]
+        product = self.exact_product(quantized, self.middle, columns, self.floats(steps), *more)
+        scaled = self.node("Mul", product, self.node("Unsqueeze", scales, self.integers(1)))
         return scaled if bias is None else self.node("Add", scaled, self.floats(bias))
+
+    def exact_product(self, rows: str, zero: str, columns: str, scales: str, *bias: str) -> str:
+        """Rows about a zero point times columns about `zero_point`, as float32 without the rows'
+        scales. `scales`: of the columns, as many dimensions as they have.
+        """
+        parts = (rows, columns, self._one, scales, zero, self.zero_point, *bias)
+        return self.node("MatMulIntegerToFloat", *parts, domain=MICROSOFT)
+
+    def _scales(self, rows: str, axis: int, zero: str) -> str:
+        sizes, most = (rows, 255) if zero == self.bottom else (self.node("Abs", rows), 127)
+        largest = self.node("ReduceMax", sizes, axes=[axis], keepdims=0)
+        return self.node("Mul", largest, self.constant(np.float32(1 / most)))
 
     def gelu(self, values: str) -> str:
         return self.node("Gelu", values, domain=MICROSOFT)

@@ -73,7 +73,7 @@ class OnnxEngine:
         if not self._is_plain(request):
             return self._ctranslate2.encode(request)
         states, seen = self._encode(request.features)
-        return Encoded(request, states, self._head(request, seen), seen)
+        return Encoded(request, states, self._head(request, seen, len(states)), seen)
 
     def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
         """The decoder's part, together: each window as soon as its text is known, and None after
@@ -114,21 +114,24 @@ class OnnxEngine:
             lambda features: self._encode(features)[0], weights.shape.n_mels
         )
         sampled = np.ascontiguousarray(tail.states[SILENCE_STRIDE // 2 :: SILENCE_STRIDE])
-        keys, values = _session(silence_graph(weights, signed)).run(None, {"states": sampled})
-        seen = CrossAttention(keys, values, len(sampled))
-        return Silence(seen, SILENCE_STRIDE, MAX_ENCODER_STATES, tail.speech_states)
+        seen = _session(silence_graph(weights, signed)).run(None, {"states": sampled})
+        count = len(sampled)
+        first_silent = tail.speech_states
+        return Silence(
+            CrossAttention(*seen), count, SILENCE_STRIDE, MAX_ENCODER_STATES, first_silent
+        )
 
     def _encode(self, features: NDArray[np.float16]) -> tuple[NDArray[np.float32], CrossAttention]:
         """Features [frames, n_mels] as states [frames / 2, width], and what is seen of them."""
         inputs = {"features": features.astype(np.float32)}
-        states, keys, values = self._encoder.run(None, inputs)
-        return states, CrossAttention(keys, values, len(states))
+        states, *seen = self._encoder.run(None, inputs)
+        return states, CrossAttention(*seen)
 
-    def _head(self, request: EngineRequest, seen: CrossAttention) -> Hypothesis:
+    def _head(self, request: EngineRequest, seen: CrossAttention, states: int) -> Hypothesis:
         """What the model says before the text when the prompt ends in `<|startoftranscript|>`."""
         if request.prompt[-1] != self.tokenizer.start:
             return NOTHING
-        task = Task(seen, [self.tokenizer.start], max_new_tokens=1, rule=LANGUAGE)
+        task = Task(seen, states, [self.tokenizer.start], max_new_tokens=1, rule=LANGUAGE)
         (language,) = self._decoder.decode([task])
         code = self.tokenizer.language_of(language.tokens[0])
         assert code is not None, f"token {language.tokens[0]} is no language"
@@ -149,6 +152,7 @@ class OnnxEngine:
         only_language = len(head.tokens) >= request.max_new_tokens
         return Task(
             window.seen,
+            len(window.states),
             request.prompt + head.tokens,
             0 if only_language else request.max_new_tokens,
             self._last.of(request.place.of) if guess and request.place.stream else (),

@@ -6,6 +6,7 @@ It knows no engine and no Triton API. Tensors come and go with a batch dimension
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,19 +85,23 @@ class Hypothesis:
 NOTHING = Hypothesis([], [])
 
 
-@dataclass(frozen=True, slots=True)
-class CrossAttention:
-    """What a decoder's layers see of encoder states, padded to some number of places."""
+class CrossAttention(NamedTuple):
+    """What a decoder's layers see of encoder states, padded to some number of places: keys and
+    values in 8 bits, and what they are multiplied with.
+    """
 
-    keys: NDArray[np.float32]
-    """[layers, heads, places, size]"""
-    values: NDArray[np.float32]
+    keys: NDArray[np.int8 | np.uint8]
     """[layers, heads, size, places]"""
-    states: int
+    key_scales: NDArray[np.float32]
+    """[layers, heads, 1, places]"""
+    values: NDArray[np.int8 | np.uint8]
+    """[layers, heads, places, size]"""
+    value_scales: NDArray[np.float32]
+    """[layers, heads, 1, size]"""
 
     @property
     def places(self) -> int:
-        return int(self.keys.shape[2])
+        return int(self.keys.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,21 @@ are CTranslate2's: weights int8 with a scale for each output, activations int8 w
 row, products exact in int32.
 
 What decides a text does not depend, bit for bit, on the rows beside a row: int32 is exact, and no
-sum of floats is split otherwise for another number of rows. Where a sum is over positions,
-positions have fixed places and their number is padded to a multiple of `PLACES`, which is what
-MLAS's vectors and their unrolling divide; padding adds exact zeros. At most `most_slots` rows of a
-window keep MLAS's panels (its strides times 128) whole. So guesses and batches do not change a
-text; of the log-probability only the last sum, over the vocabulary, is split by the number of rows
-(1e-6).
+sum of floats is split otherwise for another number of rows. Where a sum of floats is over
+positions, positions have fixed places and their number is padded to a multiple of `PLACES`, which
+is what MLAS's vectors and their unrolling divide; padding adds exact zeros. At most `MOST_SLOTS`
+rows of a window keep MLAS's panels (its strides times 128) whole. So guesses and batches do not
+change a text; of the log-probability only the last sum, over the vocabulary, is split by the number
+of rows (1e-6).
 
-Attention is laid out for few rows and many positions: the keys are the left operand, which MLAS
-reads in place, and the few queries the right one, which it copies first.
+What the decoder sees of a window is in int8 as well, a quarter of the memory that each step reads.
+Keys and values are what is packed, the columns of a product: so few rows, one or two for each
+window in most steps, cost little. A text's own keys and values are floats, and laid out for few
+rows and many positions: the keys are the left operand, which MLAS reads in place, and the few
+queries the right one, which it copies first.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,22 +32,20 @@ PLACES = 64
 """Numbers of positions (of a window, of a text) are padded to a multiple of this."""
 FEWEST_SLOTS = 2
 """For each window in a step: MLAS takes another path for one."""
+MOST_SLOTS = 32
+"""The same: MLAS splits sums over more than 128 x (128 / columns) positions, columns in powers of
+two (`MLAS_SGEMM_STRIDEN`, `MLAS_SGEMM_STRIDEK` in its sgemm.cpp): 512 for 32 columns. A text has
+fewer.
+"""
 BLOCKED = np.float32(-1e9)
 """Added to a score that must not count: its exponential is exactly 0."""
 
-RULES = 3
-TEXT, FIRST_TEXT, LANGUAGE = range(RULES)
+TEXT, FIRST_TEXT, LANGUAGE = range(3)
 """What a wanted row may say: any text, the first token of one, or a language."""
+_IS_FIRST = np.array([rule == FIRST_TEXT for rule in range(3)])
 
-
-def most_slots(window_places: int) -> int:
-    """Slots for each window that one step may have, for a window of so many padded states.
-
-    MLAS splits sums over more than 128 x (128 / columns) positions, columns in powers of two of 16
-    at least (`MLAS_SGEMM_STRIDEN`, `MLAS_SGEMM_STRIDEK` in its sgemm.cpp): 512 for 32 columns. It
-    splits longer ones for any number of columns up to 16 at the same places.
-    """
-    return 32 if window_places <= 512 else 16
+RUN = 256
+"""Tokens of the vocabulary among which the most probable one is looked for first."""
 
 
 def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
@@ -53,9 +56,11 @@ def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
 
     Outputs:
         states: float32 [frames / 2, width].
-        cross_keys: float32 [decoder layers, heads, places, width / heads]; places are frames / 2
-            padded to a multiple of PLACES.
-        cross_values: float32 [decoder layers, heads, width / heads, places].
+        cross_keys: [decoder layers, heads, size, places], in 8 bits as weights are stored; size is
+            width / heads, places are frames / 2 padded to a multiple of PLACES.
+        cross_key_scales: float32 [decoder layers, heads, 1, places].
+        cross_values: [decoder layers, heads, places, size], like keys.
+        cross_value_scales: float32 [decoder layers, heads, 1, size].
     """
     graph = _Layers(weights, signed)
     states = graph.encoder("features")
@@ -63,7 +68,7 @@ def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     graph.cross_attention_inputs(states)
     size = weights.shape
     states_kind: Kind = ("float32", ["states", size.width])
-    outputs = {"states": states_kind, **_cross_kinds(weights)}
+    outputs = {"states": states_kind, **_encoded_kinds(weights, signed)}
     return graph.model(OPSET, {"features": ("float32", ["frames", size.n_mels])}, outputs)
 
 
@@ -73,20 +78,20 @@ def silence_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     Inputs:
         states: float32 [states, width].
 
-    Outputs: `cross_keys` and `cross_values` of `encoder_graph`.
+    Outputs: those of `encoder_graph` but `states`.
     """
     graph = _Layers(weights, signed)
     graph.cross_attention_inputs("states")
     states: Kind = ("float32", ["states", weights.shape.width])
-    return graph.model(OPSET, {"states": states}, _cross_kinds(weights))
+    return graph.model(OPSET, {"states": states}, _encoded_kinds(weights, signed))
 
 
 def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     """One step of the decoder: rows (tokens) of several windows, of each as many as it likes.
 
     Layers run over the rows; attention over slots, of which each window has equally many.
-    Keys are [heads, windows, places, size], values [heads, windows, size, places], float32, with
-    `size` = width / heads; i stands for each layer.
+    Keys of a text are [heads, windows, places, size], values [heads, windows, size, places],
+    float32, with `size` = width / heads; i stands for each layer.
 
     Inputs:
         embedded: float32 [rows, width]: tokens and their positions.
@@ -96,8 +101,9 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
             row; nowhere for a slot that holds none.
         text_bias: float32 [1, windows, slots, text places]: 0 for what a row may see, else BLOCKED.
         past_keys_i, past_values_i: of the text so far; zeros where there is none yet.
-        silence_keys_i, silence_values_i: of the silence, for all windows: 1 in place of windows.
-        cross_keys_i, cross_values_i: of the windows.
+        cross_keys_i, cross_key_scales_i, cross_values_i, cross_value_scales_i: what
+            `encoder_graph` gives, [heads, windows, ...].
+        silence_keys_i and so on: of the silence, for all windows: 1 in place of windows.
         cross_bias: float32 [1, windows, 1, silence places + window places].
         cross_split: int64 [2]: silence places, window places.
         wanted: int64 [wanted]: rows whose next token is asked for.
@@ -117,9 +123,9 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
         "rows": ("int64", ["rows"]),
         "places": text,
         "text_bias": text,
-        **_layer_kinds(weights, "past", "windows", "text"),
-        **_layer_kinds(weights, "silence", 1, "silence"),
-        **_layer_kinds(weights, "cross", "windows", "window"),
+        **_text_kinds(weights, "past", "text"),
+        **_layer_kinds(weights, signed, "silence", 1, "silence"),
+        **_layer_kinds(weights, signed, "cross", "windows", "window"),
         "cross_bias": ("float32", [1, "windows", 1, "seen"]),
         "cross_split": ("int64", [2]),
         "wanted": ("int64", ["wanted"]),
@@ -128,7 +134,7 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     outputs: dict[str, Kind] = {
         "best": ("int64", ["wanted", 1]),
         "log_probs": ("float32", ["wanted", 1]),
-        **_layer_kinds(weights, "new", "windows", "slots"),
+        **_text_kinds(weights, "new", "slots"),
     }
     return graph.model(OPSET, inputs, outputs)
 
@@ -157,23 +163,38 @@ class _Layers(Int8Writer):
         return self._norm(rows, "encoder")
 
     def cross_attention_inputs(self, states: str) -> None:
-        """The outputs `cross_keys` and `cross_values` of states [states, width]: one product.
+        """The outputs `cross_...` of states [states, width].
 
-        Padding repeats the last state: it is blocked, and must only be finite.
+        Padding repeats the last state: it is blocked, and must only be finite. A key has a scale
+        for its place, a value for what it is of: products take scales of columns.
         """
         layers = self._weights.shape.decoder_layers
-        names = [f"decoder/layer_{i}/attention/linear_1" for i in range(layers)]
-        weights = np.concatenate([self._weights.float32(f"{name}/weight") for name in names])
-        bias = np.concatenate([self._weights.float32(f"{name}/bias") for name in names])
-        padded = self._padded(states)
-        both = self.dense(padded, self.middles(padded), weights, bias)
-        split = self.integers(-1, layers, 2, self.heads, self.size)
-        parts = self.node("Reshape", both, split)
-        for index, (name, axes) in enumerate(
-            (("cross_keys", [1, 2, 0, 3]), ("cross_values", [1, 2, 3, 0]))
+        rows = self._padded(states)
+        middles = self.middles(rows)
+        by_head = self.node("Reshape", self._seen(rows, middles, 0), self.integers(-1, self.size))
+        keys, key_scales = self.quantized_rows(by_head, self.zero_point)
+        values, value_scales = self.quantized_columns(self._seen(rows, middles, 1))
+        outer = (layers, self.heads)
+        for name, part, shape, perm in (
+            ("cross_keys", keys, (-1, *outer, self.size), [1, 2, 3, 0]),
+            ("cross_key_scales", key_scales, (-1, *outer, 1), [1, 2, 3, 0]),
+            ("cross_values", values, (-1, *outer, self.size), [1, 2, 0, 3]),
         ):
-            part = self.node("Gather", parts, self.constant(np.int64(index)), axis=2)
-            self.node("Transpose", part, outputs=[name], perm=axes)
+            split = self.node("Reshape", part, self.integers(*shape))
+            self.node("Transpose", split, outputs=[name], perm=perm)
+        by_layer = self.integers(*outer, 1, self.size)
+        self.node("Reshape", value_scales, by_layer, outputs=["cross_value_scales"])
+
+    def _seen(self, rows: str, middles: str, half: int) -> str:
+        """Keys (0) or values (1) of all layers side by side: [rows, layers * width]."""
+        layers = range(self._weights.shape.decoder_layers)
+        names = [f"decoder/layer_{i}/attention/linear_1" for i in layers]
+        own = slice(half * self._width, (half + 1) * self._width)
+        weights, bias = (
+            np.concatenate([self._weights.float32(f"{name}/{it}")[own] for name in names])
+            for it in ("weight", "bias")
+        )
+        return self.dense(rows, middles, weights, bias)
 
     def _padded(self, states: str) -> str:
         """States [states, width], padded to a multiple of PLACES."""
@@ -253,27 +274,64 @@ class _Layers(Int8Writer):
         return self.node("Add", rows, outer)
 
     def _choice(self, rows: str) -> None:
-        """The most probable token of each row [rows, width] among those that its rule allows."""
-        table = self._weights.float32("decoder/embeddings/weight")
-        logits = self.dense(rows, self.middles(rows), table, None)
-        rules = self.node("Gather", self.floats(self._rules()), "rules")
-        allowed = self.node("Add", logits, rules)
-        self.node("ArgMax", allowed, outputs=["best"], axis=1, keepdims=1)
-        largest = self.node("ReduceMax", allowed, axes=[1], keepdims=1)
-        parts = self.node("Exp", self.node("Sub", allowed, largest))
-        total = self.node("ReduceSum", parts, self.integers(1), keepdims=1)
-        self.node("Neg", self.node("Log", total), outputs=["log_probs"])
+        """The most probable token of each row [rows, width] among those that its rule allows.
 
-    def _rules(self) -> Floats:
-        """What each rule adds to the logits [RULES, vocabulary], as CTranslate2's Whisper does."""
+        There are rows times 50,000 scores, several times what the caches hold, so each pass over
+        them counts: what no text may say is blocked within the product, and the largest is looked
+        for in runs of `RUN` first, which is several times as fast as ArgMax.
+        """
+        logits = self._logits(rows)
+        text, text_share = self._best(logits)
+        language, language_share = self._best_language(logits)
+        is_language = self.node("Equal", self._column("rules"), self.integers(LANGUAGE))
+        self.node("Where", is_language, language, text, outputs=["best"])
+        share = self.node("Where", is_language, language_share, text_share)
+        self.node("Log", share, outputs=["log_probs"])
+
+    def _logits(self, rows: str) -> str:
+        """Scores of each row [rows, vocabulary padded to a multiple of RUN]; those of tokens that
+        its rule for text forbids are low enough to count for nothing.
+        """
         setting = self._weights.setting
-        rules = np.zeros((RULES, self._weights.shape.vocabulary), np.float32)
-        rules[[TEXT, FIRST_TEXT]] = 0
-        rules[np.ix_([TEXT, FIRST_TEXT], setting("suppress_ids"))] = -np.inf
-        rules[FIRST_TEXT, setting("suppress_ids_begin")] = -np.inf
-        rules[LANGUAGE] = -np.inf
-        rules[LANGUAGE, setting("lang_ids")] = 0
-        return rules
+        table = self._weights.float32("decoder/embeddings/weight")
+        padded = np.pad(table, ((0, -len(table) % RUN), (0, 0)))
+        never = np.zeros(len(padded), np.float32)
+        never[setting("suppress_ids")] = never[len(table) :] = BLOCKED
+        logits = self.dense(rows, self.middles(rows), padded, None, before_scaling=never)
+        at_first = np.array([setting("suppress_ids_begin")], np.int64)
+        count = self.node("Concat", self._count(rows), self.integers(1), axis=0)
+        places = self.node("Tile", self.constant(at_first), count)
+        penalty = self.node("Gather", self.floats(np.where(_IS_FIRST, BLOCKED, 0)), "rules")
+        scores = self.node("GatherElements", logits, places, axis=1)
+        lowered = self.node("Add", scores, self._column(penalty))
+        return self.node("ScatterElements", logits, places, lowered, axis=1)
+
+    def _best(self, logits: str) -> tuple[str, str]:
+        """The first of the largest of each row, and its share of the probability, [rows, 1]."""
+        runs = self.node("Reshape", logits, self.integers(0, -1, RUN))
+        largest = self.node("ReduceMax", runs, axes=[2], keepdims=0)
+        run = self.node("ArgMax", largest, axis=1, keepdims=1)
+        in_run = self.node("GatherND", runs, run, batch_dims=1)
+        place = self.node("ArgMax", in_run, axis=1, keepdims=1)
+        best = self.node("Add", self.node("Mul", run, self.integers(RUN)), place)
+        return best, self.node("GatherElements", self.node("Softmax", logits), best, axis=1)
+
+    def _best_language(self, logits: str) -> tuple[str, str]:
+        """The same among languages alone."""
+        tokens = np.array(self._weights.setting("lang_ids"), np.int64)
+        scores = self.node("Gather", logits, self.constant(tokens), axis=1)
+        shares = self.node("Softmax", scores)
+        place = self.node("ArgMax", scores, axis=1, keepdims=1)
+        best = self.node("Gather", self.constant(tokens), place)
+        return best, self.node("GatherElements", shares, place, axis=1)
+
+    def _column(self, values: str) -> str:
+        """[rows] as [rows, 1]."""
+        return self.node("Unsqueeze", values, self.integers(1))
+
+    def _count(self, rows: str) -> str:
+        """How many rows there are, [1]."""
+        return self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
 
     def _scaled_queries(self, name: str) -> tuple[Floats, Floats]:
         """A layer whose first outputs are queries, with attention's factor in their weights."""
@@ -306,6 +364,8 @@ class _Step:
         self._by_head = layers.node("Concat", layers.node("Shape", "slots"), sizes, axis=0)
         self._flat_slots = layers.node("Reshape", "slots", layers.integers(-1))
         self._flat = layers.integers(-1, heads * size)
+        heads_first = [layers.integers(heads), layers.node("Shape", "slots")]
+        self._heads_windows_slots = layers.node("Concat", *heads_first, axis=0)
         self._places_first = layers.node("Transpose", "places", perm=[0, 1, 3, 2])
 
     def text_attention(self, rows: str, layer: str, i: int) -> str:
@@ -320,22 +380,41 @@ class _Step:
         all_keys = self._node("Add", f"past_keys_{i}", placed_keys)
         all_values = self._node("Add", f"past_values_{i}", placed_values)
         scores = self._layers.product(all_keys, self._queries(queries))
-        return self._rows(self._layers.product(all_values, self._shares(scores, "text_bias")))
+        by_slot = self._node("Transpose", scores, perm=[0, 1, 3, 2])
+        shares = self._node("Softmax", self._node("Add", by_slot, "text_bias"), axis=-1)
+        return self._rows(self._layers.product(all_values, shares), perm=[1, 3, 0, 2])
 
     def cross_attention(self, rows: str, layer: str, i: int) -> str:
         """Rows [rows, width] see their window and the silence behind it."""
-        product = self._layers.product
-        queries = self._in_slots(self._layers.cross_queries(rows, self._middles, layer))
-        by_head = self._queries(queries)
-        parts = [product(f"{kind}_keys_{i}", by_head) for kind in ("silence", "cross")]
-        shares = self._shares(self._node("Concat", *parts, axis=2), "cross_bias")
+        node, layers = self._node, self._layers
+        queries = self._queries(self._in_slots(layers.cross_queries(rows, self._middles, layer)))
+        quantized, scales = self._quantized(queries, layers.middle)
+        parts = [
+            layers.exact_product(
+                quantized, layers.middle, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}"
+            )
+            for kind in ("silence", "cross")
+        ]
+        scores = node("Mul", node("Concat", *parts, axis=3), scales)
+        shares = node("Softmax", node("Add", scores, "cross_bias"), axis=-1)
+        quantized, scales = self._quantized(shares, layers.bottom)
         split = [f"{layer}/silence_shares", f"{layer}/cross_shares"]
-        self._node("Split", shares, "cross_split", outputs=split, axis=3)
+        node("Split", quantized, "cross_split", outputs=split, axis=3)
         seen = [
-            product(f"{kind}_values_{i}", share)
+            layers.exact_product(
+                share, layers.bottom, f"{kind}_values_{i}", f"{kind}_value_scales_{i}"
+            )
             for kind, share in zip(("silence", "cross"), split, strict=True)
         ]
-        return self._rows(self._node("Add", *seen))
+        by_slot = node("Mul", node("Add", *seen), scales)
+        return self._rows(by_slot, perm=[1, 2, 0, 3])
+
+    def _quantized(self, values: str, zero: str) -> tuple[str, str]:
+        """Values [heads, windows, slots, n] in 8 bits, and scales [heads, windows, slots, 1]."""
+        node = self._node
+        flat, scales = self._layers.quantized_rows(node("Flatten", values, axis=3), zero)
+        by_slot = node("Concat", self._heads_windows_slots, self._layers.integers(1), axis=0)
+        return node("Reshape", flat, node("Shape", values)), node("Reshape", scales, by_slot)
 
     def _in_slots(self, rows: str) -> str:
         """[rows, values] as [windows * slots, values]."""
@@ -349,33 +428,46 @@ class _Step:
         """[windows * slots, width] as [heads, windows, slots, size]."""
         return self._node("Transpose", self._heads_of(slots), perm=[2, 0, 1, 3])
 
-    def _shares(self, scores: str, bias: str) -> str:
-        """Scores [heads, windows, places, slots] as shares [heads, windows, slots, places]."""
-        by_slot = self._node("Transpose", scores, perm=[0, 1, 3, 2])
-        return self._node("Softmax", self._node("Add", by_slot, bias), axis=-1)
-
-    def _rows(self, seen: str) -> str:
-        """[heads, windows, size, slots] as [rows, width]."""
-        by_window = self._node("Transpose", seen, perm=[1, 3, 0, 2])
+    def _rows(self, seen: str, perm: list[int]) -> str:
+        """What is seen as [windows, slots, heads, size] once its axes are put so: [rows, width]."""
+        by_window = self._node("Transpose", seen, perm=perm)
         return self._node("Gather", self._node("Reshape", by_window, self._flat), "rows")
 
 
-def _cross_kinds(weights: WhisperWeights) -> dict[str, Kind]:
-    shape = weights.shape
-    layers, heads, size = shape.decoder_layers, shape.heads, shape.width // shape.heads
+def _seen_kinds(
+    weights: WhisperWeights, signed: bool, name: str, outer: Sequence[int | str], places: str
+) -> dict[str, Kind]:
+    """What the decoder sees of windows, in the order of `CrossAttention`'s arrays."""
+    size = weights.shape.width // weights.shape.heads
+    stored = "int8" if signed else "uint8"
     return {
-        "cross_keys": ("float32", [layers, heads, "places", size]),
-        "cross_values": ("float32", [layers, heads, size, "places"]),
+        f"{name}_keys": (stored, [*outer, size, places]),
+        f"{name}_key_scales": ("float32", [*outer, 1, places]),
+        f"{name}_values": (stored, [*outer, places, size]),
+        f"{name}_value_scales": ("float32", [*outer, 1, size]),
     }
 
 
+def _encoded_kinds(weights: WhisperWeights, signed: bool) -> dict[str, Kind]:
+    """Of one window, for all layers."""
+    outer = [weights.shape.decoder_layers, weights.shape.heads]
+    return _seen_kinds(weights, signed, "cross", outer, "places")
+
+
 def _layer_kinds(
-    weights: WhisperWeights, name: str, windows: int | str, places: str
+    weights: WhisperWeights, signed: bool, name: str, windows: int | str, places: str
 ) -> dict[str, Kind]:
-    """Keys and values of each layer of the decoder in turn."""
+    """Of several windows, for each layer in turn."""
+    kinds = _seen_kinds(weights, signed, name, [weights.shape.heads, windows], places)
+    layers = range(weights.shape.decoder_layers)
+    return {f"{it}_{i}": kind for i in layers for it, kind in kinds.items()}
+
+
+def _text_kinds(weights: WhisperWeights, name: str, places: str) -> dict[str, Kind]:
+    """Keys and values of a text, for each layer in turn."""
     heads, size = weights.shape.heads, weights.shape.width // weights.shape.heads
     kinds: dict[str, Kind] = {}
     for i in range(weights.shape.decoder_layers):
-        kinds[f"{name}_keys_{i}"] = ("float32", [heads, windows, places, size])
-        kinds[f"{name}_values_{i}"] = ("float32", [heads, windows, size, places])
+        kinds[f"{name}_keys_{i}"] = ("float32", [heads, "windows", places, size])
+        kinds[f"{name}_values_{i}"] = ("float32", [heads, "windows", size, places])
     return kinds
