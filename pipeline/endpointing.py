@@ -50,6 +50,10 @@ LEAD_OUT_SAMPLES = 4 * VAD_FRAME_SAMPLES
 second is hardly more accurate (measured), but is not there yet when the early window is made."""
 PARTIAL_PATIENCE_SAMPLES = 5 * SAMPLE_RATE
 """A partial that got no answer for this long is taken for lost, and the next one is made."""
+SLOW_ANSWER_SAMPLES = SAMPLE_RATE // 2
+"""Behind an answer that took longer than this, the next partial is made no sooner than that took
+once more. Under load a window waits either way, but here it still gets newer audio, and an engine's
+queue stays short."""
 
 
 class Endpointer:
@@ -81,6 +85,7 @@ class Endpointer:
         self._windows = 0
         self._utterances = 0
         self._partial_in_flight: tuple[int, int] | None = None  # its number and position
+        self._no_partial_before = 0
         self._closing = False  # then all audio is kept: several finals may become one window
 
     @property
@@ -142,6 +147,9 @@ class Endpointer:
         A segment that has not been settled by then never will be.
         """
         if self._partial_in_flight and number >= self._partial_in_flight[0]:
+            took = self.position - self._partial_in_flight[1]
+            if took > SLOW_ANSWER_SAMPLES:
+                self._no_partial_before = self.position + took
             self._partial_in_flight = None
         if self._open and self._open.unsettled and number >= self._open.unsettled.number:
             self._open.rejoin()
@@ -224,7 +232,7 @@ class Endpointer:
         self._floor = window.end
         self._open = None
         self._utterances += 1
-        self._partial_in_flight = None
+        self._partial_in_flight, self._no_partial_before = None, 0
         self._forget_before(self._next_frame - self._lead_in_frames)
         return window
 
@@ -234,7 +242,7 @@ class Endpointer:
         utterance.unsettled = Unsettled(window.number, utterance.segment, self._audio.end)
         self._floor = window.end
         utterance.segment = self._segment_at(self._voiced(range(behind, self._next_frame))[0])
-        self._partial_in_flight = None
+        self._partial_in_flight, self._no_partial_before = None, 0
         return window
 
     def _early_if_due(self) -> Window | None:
@@ -262,6 +270,8 @@ class Endpointer:
         if not (due and last_spoken >= utterance.partial_position):
             return None
         if self._waits_for_segment() or self._waits_for_partial():
+            return None
+        if self.position < self._no_partial_before:
             return None
         window = self._take_partial(utterance)
         return replace(window, interrupted=utterance.silence_frame is None)

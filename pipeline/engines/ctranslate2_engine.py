@@ -22,7 +22,7 @@ from pipeline.audio import MEL_FRAMES_PER_S
 from pipeline.engines.graft import joined_length, silence_behind_speech, thin_length
 from pipeline.engines.loops import full_window, is_loop, padded
 from pipeline.engines.request import NOTHING, Decoded, Encoded, EngineRequest, Hypothesis
-from pipeline.engines.schedule import Batching
+from pipeline.engines.schedule import Batching, Joining, nobody_joins
 from pipeline.tokens import MAX_TEXT_TOKENS, WhisperTokenizer
 
 LEAST_FRAMES = 5 * MEL_FRAMES_PER_S
@@ -65,8 +65,10 @@ class CTranslate2Engine:
         states = self._encode(features)
         return Encoded(request, states, self._head(request, states))
 
-    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
-        """The decoder's part, together: all windows at the end."""
+    def decode(
+        self, windows: Sequence[Encoded], joining: Joining = nobody_joins
+    ) -> Iterator[Decoded]:
+        """The decoder's part, together: all windows at the end. No other ever joins."""
         results: list[list[Hypothesis]] = [[] for _ in windows]
         for group in _groups(windows):
             batch = [windows[i] for i in group]

@@ -4,7 +4,7 @@ It knows arrays and a step, no model file. Its texts depend on neither the guess
 windows decoded together: see `pipeline.engines.whisper_graphs`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -94,24 +94,52 @@ class GreedyDecoder:
 
     def decode(self, tasks: Sequence[Task]) -> list[Hypothesis]:
         """The texts of windows, each when all are known."""
-        found = dict(filter(None, self.decode_stepwise(tasks)))
+        decoding = self.begin()
+        decoding.add(dict(enumerate(tasks)))
+        found: dict[int, Hypothesis] = {}
+        while not decoding.is_over:
+            found |= decoding.step()
         return [found[i] for i in range(len(tasks))]
 
-    def decode_stepwise(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Hypothesis] | None]:
-        """Each text with its task's index as soon as it is known; None after every step.
+    def begin(self) -> "Decoding":
+        """A batch that is empty yet."""
+        return Decoding(self._step, self._vocabulary, _Batch(self._silence))
 
-        A text is the most probable next token again and again; the end's log-probability counts to
-        the last token's, as the reference's average includes it.
-        """
-        texts = [_Text(task, self._vocabulary.end) for task in tasks]
-        yield from _newly_over(texts)
-        batch = _Batch(texts, self._silence)
-        while batch.texts:
-            rows = batch.next_rows()
-            best, log_probs, *news = self._step(batch.inputs(rows, self._vocabulary))
-            batch.take(rows, best[:, 0], log_probs[:, 0], news)
-            yield from _newly_over(texts)
-            yield None
+
+class Decoding:
+    """A batch of windows under way. Others may join between two steps.
+
+    A text is the most probable next token again and again; the end's log-probability counts to
+    the last token's, as the reference's average includes it.
+    """
+
+    def __init__(self, step: Step, vocabulary: Vocabulary, batch: "_Batch") -> None:
+        self._step = step
+        self._vocabulary = vocabulary
+        self._batch = batch
+        self._texts: dict[int, _Text] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every text has been told."""
+        return not self._texts
+
+    def add(self, tasks: Mapping[int, Task]) -> None:
+        """Windows join, under numbers that no other one has."""
+        texts = {i: _Text(task, self._vocabulary.end) for i, task in tasks.items()}
+        self._texts |= texts
+        self._batch.join([text for text in texts.values() if not text.is_over])
+
+    def step(self) -> dict[int, Hypothesis]:
+        """One step for all windows; the texts that are known now, by their numbers."""
+        if self._batch.texts:
+            rows = self._batch.next_rows()
+            best, log_probs, *news = self._step(self._batch.inputs(rows, self._vocabulary))
+            self._batch.take(rows, best[:, 0], log_probs[:, 0], news)
+        over = {i: text for i, text in self._texts.items() if text.is_over}
+        for i in over:
+            del self._texts[i]
+        return {i: Hypothesis(text.said, text.log_probs) for i, text in over.items()}
 
 
 @dataclass(eq=False)
@@ -125,7 +153,6 @@ class _Text:
     places: int = 0
     """Tokens whose keys and values are kept: prompt and text."""
     is_over: bool = False
-    is_told: bool = False
     _feed: list[int] = field(default_factory=list)
     _guess: list[int] = field(default_factory=list)
     _most_guessed: int = GUESSED_AFTER_MISS
@@ -233,27 +260,35 @@ class _Layout:
 class _Batch:
     """The windows that are still being decoded, and the arrays of what the decoder sees."""
 
-    def __init__(self, texts: Sequence[_Text], silence: Silence) -> None:
-        self.texts = [text for text in texts if not text.is_over]
+    def __init__(self, silence: Silence) -> None:
+        self.texts: list[_Text] = []
         self._silence = silence
-        self._lay_out()
+        self._past_keys = self._past_values = np.zeros((0,) * 5, np.float32)
 
-    def _lay_out(self) -> None:
-        """Arrays of the windows, [layers, heads, windows, ...], and of no text yet."""
-        seen = [text.task.seen for text in self.texts]
-        if not seen:
+    def join(self, texts: Sequence[_Text]) -> None:
+        """Lay everything out anew, [layers, heads, windows, ...], for these as well."""
+        if not texts:
             return
-        layers, heads, size, _ = seen[0].keys.shape
-        self._cross = _side_by_side(seen)
+        old = [i for i, text in enumerate(self.texts) if not text.is_over]
+        keys, values = self._past_keys[:, :, old], self._past_values[:, :, old]
+        self.texts = [*(self.texts[i] for i in old), *texts]
+        self._see()
+        layers, heads, size, _ = texts[0].task.seen.keys.shape
+        places = self._text_places if old else PLACES
+        self._past_keys = np.zeros((layers, heads, len(self.texts), places, size), np.float32)
+        self._past_values = np.zeros((layers, heads, len(self.texts), size, places), np.float32)
+        if old:
+            self._past_keys[:, :, : len(old)], self._past_values[:, :, : len(old)] = keys, values
+
+    def _see(self) -> None:
+        """What the decoder sees of the windows, and of the silence behind them."""
+        self._cross = _side_by_side([text.task.seen for text in self.texts])
         silence, places = self._silence.places, self._cross.places
-        self._cross_bias = np.full((1, len(seen), 1, silence + places), BLOCKED, np.float32)
+        self._cross_bias = np.full((1, len(self.texts), 1, silence + places), BLOCKED, np.float32)
         for i, text in enumerate(self.texts):
             states = text.task.states
             self._cross_bias[0, i, 0, :silence] = self._silence.bias(states)
             self._cross_bias[0, i, 0, silence : silence + states] = 0
-        self._past_keys = np.zeros((layers, heads, len(seen), 0, size), np.float32)
-        self._past_values = np.zeros((layers, heads, len(seen), size, 0), np.float32)
-        self._grow(PLACES)
 
     @property
     def _text_places(self) -> int:
@@ -344,13 +379,6 @@ class _Batch:
         if more > 0:
             self._past_keys = np.pad(self._past_keys, ((0, 0),) * 3 + ((0, more), (0, 0)))
             self._past_values = np.pad(self._past_values, ((0, 0),) * 4 + ((0, more),))
-
-
-def _newly_over(texts: Sequence[_Text]) -> Iterator[tuple[int, Hypothesis]]:
-    for i, text in enumerate(texts):
-        if text.is_over and not text.is_told:
-            text.is_told = True
-            yield i, Hypothesis(text.said, text.log_probs)
 
 
 def _agreed(guess: Sequence[int], best: Sequence[int]) -> int:

@@ -7,23 +7,29 @@ Workers ask for the next step, do it and report back. Rules:
 2. A newer window of an utterance supersedes its partials and early windows that are not being
    decoded yet: they cost nothing more and are answered with the newer one's text.
 3. Equal windows are one job.
-4. Encoding is done window by window, decoding together, what is of about one length: a step for
-   several windows costs little more than a step for one (`Batching`). While as many workers as may
+4. Encoding is done window by window, decoding together: a step for several windows costs little
+   more than a step for one (`Batching`). While as many workers as may
    decode partials do, the others encode the next, and do not decode partials beside them until a
    batch is full: windows wait for each other only under load.
-5. What is urgent is encoded and decoded at once, also by a worker that is decoding partials,
-   between two of its steps.
+5. Where an engine can (`Batching.few`), partials join others that are being decoded, between two
+   steps of the decoder: in-flight batching. What is urgent is decoded apart and at once, by a free
+   worker or between two such steps. While many windows wait it counts most how much is decoded
+   together: then whatever no free worker can take joins.
+6. Between two steps a worker that decodes partials does one thing at most, so that what it decodes
+   is not put off for ever: it decodes what is urgent, or encodes what is urgent, or, while it
+   decodes few windows and none that is urgent, encodes the next.
 """
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.engines.request import Answer, Encoded, EngineRequest, Purpose
 
 Done = Callable[[Answer | Exception], None]
 """Who waits for a window is told once."""
+Joining = Callable[[], Sequence[Encoded]]
+"""Asked between two steps of a decoder: windows that are decoded along with the others."""
 
 _REMEMBERED = 4096
 """Utterances of which it is known that a partial has been decoded."""
@@ -35,10 +41,11 @@ class Batching:
 
     most: int
     """Windows decoded together."""
-    spread: float = math.inf
-    """How many times as long as the shortest window of a batch the longest may be."""
     partial_share: float = 0.5
     """Part of the workers that decodes partials at a time, one at least."""
+    few: int = 0
+    """While a worker decodes fewer windows it encodes others in between; while more wait, for each
+    worker that decodes partials, all join. 0: none ever joins those that are being decoded."""
 
 
 @dataclass(eq=False)
@@ -62,11 +69,6 @@ class Job:
     def rank(self) -> tuple[Purpose, bool, int]:
         """The lower the sooner."""
         return self.purpose, not self.shows_first, self.order
-
-    @property
-    def length(self) -> int:
-        """Of the window, in mel frames."""
-        return len(self.request.features)
 
     @property
     def is_partial(self) -> bool:
@@ -100,8 +102,9 @@ class Decode:
     """Those that are not over yet."""
 
     @property
-    def may_wait(self) -> bool:
-        return not any(job.is_urgent for job in self.jobs)
+    def is_partial(self) -> bool:
+        """Whether they are partials, all of them."""
+        return all(job.is_partial for job in self.jobs)
 
 
 class Schedule:
@@ -140,9 +143,9 @@ class Schedule:
 
     def next_step(self) -> Encode | Decode | None:
         """What a free worker does now; None: wait for a report or another window."""
-        if (urgent := self.urgent_step()) is not None:
+        if (urgent := self._urgent_step()) is not None:
             return urgent
-        waiting, ready = sorted(self._waiting, key=_rank), sorted(self._ready, key=_rank)
+        waiting, ready = self._by_rank(self._waiting), self._by_rank(self._ready)
         is_full = len(ready) >= self._batching.most
         if waiting and not is_full:
             return self._encode(waiting[0])
@@ -150,15 +153,41 @@ class Schedule:
             return self._decode(ready)
         return None
 
-    def urgent_step(self) -> Encode | Decode | None:
-        """What is urgent and waits, also for a worker that is decoding partials."""
-        waiting = sorted((job for job in self._waiting if job.is_urgent), key=_rank)
-        ready = sorted((job for job in self._ready if job.is_urgent), key=_rank)
+    def _urgent_step(self) -> Encode | Decode | None:
+        waiting = [job for job in self._by_rank(self._waiting) if job.is_urgent]
+        ready = [job for job in self._by_rank(self._ready) if job.is_urgent]
+        if self._has_room():
+            ready = [job for job in ready if not self._may_join(job)]
         alike = [job for job in ready if job.is_partial == ready[0].is_partial]
         is_full = len(alike) >= self._batching.most
         if waiting and not is_full and not (alike and waiting[0].is_partial > alike[0].is_partial):
             return self._encode(waiting[0])
         return self._decode(alike) if alike else None
+
+    def between_steps(self, step: Decode) -> Encode | Decode | None:
+        """What a worker does before the next step of what it is decoding: one thing at most, so
+        that this is not put off for ever.
+        """
+        if not step.is_partial:
+            return None
+        ends = [job for job in self._by_rank(self._ready) if not job.is_partial]
+        if ends and not self._is_crowded():
+            return self._decode(ends)
+        waiting = self._by_rank(self._waiting)
+        is_small = len(step.jobs) + len(self._ready) < self._batching.few
+        may_wait = self._is_crowded() or not any(job.is_urgent for job in step.jobs)
+        if waiting and (waiting[0].is_urgent or (is_small and may_wait)):
+            return self._encode(waiting[0])
+        return None
+
+    def joining(self, step: Decode) -> list[Job]:
+        """What is decoded along with a step's windows from now on."""
+        ready = self._by_rank(self._ready)
+        if not self._is_crowded():
+            ready = [job for job in ready if job.is_partial and step.is_partial]
+        jobs = self._taken(ready, self._batching.most - len(step.jobs))
+        step.jobs += jobs
+        return jobs
 
     def encoded(self, job: Job, encoded: Encoded) -> None:
         """A window has been encoded."""
@@ -191,24 +220,35 @@ class Schedule:
         return Encode(job)
 
     def _decode(self, jobs: list[Job]) -> Decode:
-        step = Decode(self._together(jobs))
-        for job in step.jobs:
-            self._ready.remove(job)
+        step = Decode(self._taken(jobs, self._batching.most))
         self._decoding.append(step)
         return step
 
-    def _together(self, jobs: list[Job]) -> list[Job]:
-        """The first one and others of about its length."""
-        chosen: list[Job] = []
-        for job in jobs:
-            lengths = [other.length for other in [*chosen, job]]
-            if max(lengths) <= self._batching.spread * min(lengths):
-                chosen.append(job)
-        return chosen[: self._batching.most]
+    def _taken(self, ready: Sequence[Job], most: int) -> list[Job]:
+        taken = [*ready[:most]]
+        for job in taken:
+            self._ready.remove(job)
+        return taken
+
+    def _is_crowded(self) -> bool:
+        """Whether so many windows wait that decoding much together counts most."""
+        return len(self._waiting) >= self._batching.few * self._partial_decoders
+
+    def _may_join(self, job: Job) -> bool:
+        """Whether it is left to a worker that is decoding partials."""
+        return not job.is_urgent or (self._is_crowded() and job.purpose is not Purpose.FINAL)
+
+    def _has_room(self) -> bool:
+        """Whether partials are being decoded that others may join."""
+        most = self._batching.most if self._batching.few else 0
+        return any(step.is_partial and len(step.jobs) < most for step in self._decoding)
 
     def _decoding_partials(self) -> int:
         """How many workers decode partials."""
-        return sum(step.may_wait for step in self._decoding)
+        return sum(any(job.is_partial for job in step.jobs) for step in self._decoding)
+
+    def _by_rank(self, jobs: Iterable[Job]) -> list[Job]:
+        return sorted(jobs, key=lambda job: job.rank)
 
     def _drop(self, job: Job) -> None:
         job.dropped = True
@@ -227,5 +267,6 @@ class Schedule:
             yield from step.jobs
 
 
-def _rank(job: Job) -> tuple[Purpose, bool, int]:
-    return job.rank
+def nobody_joins() -> Sequence[Encoded]:
+    """Nothing is decoded along with what is being decoded."""
+    return ()

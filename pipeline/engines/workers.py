@@ -11,7 +11,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from pipeline.engines.request import Answer, Decoded, Encoded, EngineRequest, Hypothesis
-from pipeline.engines.schedule import Batching, Decode, Done, Encode, Job, Schedule
+from pipeline.engines.schedule import (
+    Batching,
+    Decode,
+    Done,
+    Encode,
+    Job,
+    Joining,
+    Schedule,
+    nobody_joins,
+)
 from pipeline.engines.stuck import StuckWatch
 
 logger = logging.getLogger(__name__)
@@ -27,9 +36,9 @@ class Engine(Protocol):
     def batching(self) -> Batching:
         """What it gains from decoding windows together."""
 
-    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
-        """The second half, together: each window once, in any order, and None where something
-        urgent may be done in between.
+    def decode(self, windows: Sequence[Encoded], joining: Joining) -> Iterator[Decoded]:
+        """The second half, together: each window once, in any order. Windows that join come behind
+        the others.
         """
 
 
@@ -117,22 +126,33 @@ class EngineWorkers:
             self._schedule.decoded(step)
             self._changed.notify_all()
 
-    def _decode_together(self, step: Decode, jobs: Sequence[Job]) -> None:
-        gives_way = step.may_wait
-        for decoded in self._engine.decode(
-            [job.encoded for job in jobs if job.encoded is not None]
-        ):
+    def _decode_together(self, step: Decode, jobs: list[Job]) -> None:
+        """`jobs`: of the step; those that join are added."""
+
+        def joining() -> list[Encoded]:
+            more = self._between_steps(step)
+            jobs.extend(more)
+            return _encoded(more)
+
+        for i, beams in self._engine.decode(_encoded(jobs), joining):
             self._stuck.begins(id(step))
-            if decoded is not None:
-                i, beams = decoded
-                self._finish(step, jobs[i], beams)
-            elif gives_way:
-                self._do_what_is_urgent()
-                self._stuck.begins(id(step))
+            self._finish(step, jobs[i], beams)
+
+    def _between_steps(self, step: Decode) -> list[Job]:
+        """Do what comes first; what joins the step comes back."""
+        self._stuck.begins(id(step))
+        with self._changed:
+            first = self._schedule.between_steps(step)
+        if first is not None:
+            self._do(first)
+            self._stuck.begins(id(step))
+        with self._changed:
+            return self._schedule.joining(step)
 
     def _decode_alone(self, step: Decode, job: Job) -> None:
         try:
-            self._decode_together(step, [job])
+            for _, beams in self._engine.decode(_encoded([job]), nobody_joins):
+                self._finish(step, job, beams)
         except Exception as error:
             self._finish(step, job, error)
 
@@ -141,13 +161,9 @@ class EngineWorkers:
             self._schedule.finished(step, job)
         _tell(job, result)
 
-    def _do_what_is_urgent(self) -> None:
-        while True:
-            with self._changed:
-                urgent = self._schedule.urgent_step()
-            if urgent is None:
-                return
-            self._do(urgent)
+
+def _encoded(jobs: Sequence[Job]) -> list[Encoded]:
+    return [job.encoded for job in jobs if job.encoded is not None]
 
 
 def _tell(job: Job, result: list[Hypothesis] | Exception) -> None:

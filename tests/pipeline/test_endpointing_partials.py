@@ -64,19 +64,58 @@ def test_a_partial_in_a_pause_ends_where_the_speech_did() -> None:
 
 
 def test_only_one_partial_waits_for_its_answer() -> None:
-    endpointer = Endpointer(POLICY)
-    stream = scored((SPEECH, 3 * INTERVAL_FRAMES))
-    give(endpointer, stream, 0, INTERVAL_FRAMES)
+    frames = INTERVAL_FRAMES // 2
+    endpointer = Endpointer(replace(POLICY, partial_interval=frames * VAD_FRAME_SAMPLES))
+    stream = scored((SPEECH, 3 * frames))
+    give(endpointer, stream, 0, frames)
     partial = endpointer.next_window()
     assert partial is not None
-    give(endpointer, stream, INTERVAL_FRAMES, 2 * INTERVAL_FRAMES)
+    give(endpointer, stream, frames, 2 * frames)
     assert endpointer.next_window() is None
     endpointer.answered(partial.number - 1)
     assert endpointer.next_window() is None
     endpointer.answered(partial.number)
     following = endpointer.next_window()
     assert following is not None
-    assert frame_ends([following]) == [2 * INTERVAL_FRAMES]
+    assert frame_ends([following]) == [2 * frames]
+
+
+@pytest.mark.parametrize(("answer_s", "next_s"), [(0.3, 1.0), (0.5, 1.0), (0.8, 1.6), (1.2, 2.4)])
+def test_behind_a_slow_answer_the_next_partial_takes_its_time(
+    answer_s: float, next_s: float
+) -> None:
+    """Frames come one by one; the answer after so long."""
+    endpointer = Endpointer(replace(POLICY, partial_interval=SAMPLE_RATE))
+    stream = scored((SPEECH, 6 * SECOND))
+    made: list[tuple[float, Window]] = []
+    for frame in range(5 * SECOND):
+        give(endpointer, stream, frame, frame + 1)
+        now_s = endpointer.position / SAMPLE_RATE
+        if len(made) == 1 and now_s - made[0][0] == pytest.approx(answer_s, abs=0.017):
+            endpointer.answered(made[0][1].number)
+        if (window := endpointer.next_window()) is not None:
+            made.append((now_s, window))
+    assert made[1][0] - made[0][0] == pytest.approx(next_s, abs=0.05)
+
+
+def test_the_next_utterance_does_not_wait_for_a_slow_answer_of_the_last_one() -> None:
+    endpointer = Endpointer(POLICY)
+    stream = scored((SPEECH, 3 * SECOND), (SILENCE, 20), (SPEECH, INTERVAL_FRAMES))
+    behind = 3 * SECOND + 20
+    give(endpointer, stream, 0, INTERVAL_FRAMES)
+    partial = endpointer.next_window()
+    assert partial is not None
+    give(endpointer, stream, INTERVAL_FRAMES, 3 * SECOND)
+    assert endpointer.next_window() is None
+    endpointer.answered(partial.number)
+    give(endpointer, stream, 3 * SECOND, behind)
+    final = endpointer.next_window()
+    assert final is not None
+    assert final.final
+    give(endpointer, stream, behind, behind + INTERVAL_FRAMES)
+    following = endpointer.next_window()
+    assert following is not None
+    assert following.utterance == 1
 
 
 def test_an_answer_to_a_later_window_counts_for_the_ones_before() -> None:

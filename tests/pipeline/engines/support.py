@@ -31,7 +31,7 @@ def asked(
 
 def transcribe(engine: WhisperEngine, requests: Sequence[EngineRequest]) -> list[list[Hypothesis]]:
     """Windows encoded one by one and decoded together; per window its beams, best first."""
-    found = dict(filter(None, engine.decode([engine.encode(request) for request in requests])))
+    found = dict(engine.decode([engine.encode(request) for request in requests]))
     return [found[i] for i in range(len(requests))]
 
 

@@ -40,7 +40,7 @@ def at(window: Encoded, stream: int, purpose: Purpose = Purpose.FINAL) -> Encode
 
 
 def decode(engine: OnnxEngine, *windows: Encoded) -> list[Hypothesis]:
-    found = dict(filter(None, engine.decode(windows)))
+    found = dict(engine.decode(windows))
     return [found[i][0] for i in range(len(windows))]
 
 

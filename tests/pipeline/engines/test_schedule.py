@@ -1,9 +1,9 @@
 """What an engine's workers are given to do: order, batches, and what costs nothing."""
 
-import math
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,10 +38,9 @@ class Engine:
         self,
         max_batch: int = 4,
         workers: int = 2,
-        spread: float = math.inf,
-        partial_share: float = 0.5,
+        few: int = 0,
     ) -> None:
-        self.schedule = Schedule(Batching(max_batch, spread, partial_share), workers)
+        self.schedule = Schedule(Batching(max_batch, few=few), workers)
 
     def add(self, *requests: EngineRequest) -> None:
         for request in requests:
@@ -103,30 +102,11 @@ def test_partials_that_wait_are_decoded_together() -> None:
     assert engine.run() == [[1, 2, 3]]
 
 
-def test_only_windows_of_about_one_length_are_decoded_together() -> None:
-    engine = Engine(spread=2)
-    engine.has_shown(1, 2, 3, 4)
-    lengths = {1: 300, 2: 700, 3: 500, 4: 200}
-    engine.add(*(window(n, PARTIAL, n, frames=frames) for n, frames in lengths.items()))
-    assert engine.run() == [[1, 3], [2], [4]]
-
-
 def test_the_first_partial_of_an_utterance_comes_before_others() -> None:
     engine = Engine()
     engine.has_shown(1, 2)
     engine.add(window(1, PARTIAL, 1), window(2, PARTIAL, 2, utterance=1), window(3, FINAL, 3))
     assert engine.run() == [[3], [2], [1]]
-
-
-def test_what_may_wait_is_no_urgent_step() -> None:
-    engine = Engine()
-    engine.has_shown(1)
-    engine.add(window(1, PARTIAL, 1))
-    assert engine.schedule.urgent_step() is None
-    engine.add(window(2, PARTIAL, 2), window(3, FINAL, 3))
-    steps = [engine.schedule.urgent_step() for _ in range(3)]
-    assert [numbers(step) for step in steps[:2]] == [[3], [2]]
-    assert steps[2] is None
 
 
 def test_a_window_that_is_over_is_no_longer_joined_by_equal_ones() -> None:
@@ -299,6 +279,123 @@ def test_a_window_that_cannot_be_encoded_is_over() -> None:
     assert engine.schedule.is_empty
 
 
+def decode_partial(engine: Engine, number: int) -> Decode:
+    """A worker decodes one partial, of a stream that has shown something."""
+    engine.has_shown(number)
+    engine.add(window(number, PARTIAL, number))
+    engine.report(engine.step() or nothing())
+    step = engine.step()
+    assert isinstance(step, Decode)
+    return step
+
+
+def joined(engine: Engine, step: Decode) -> list[int]:
+    return [job.request.prompt[0] for job in engine.schedule.joining(step)]
+
+
+def test_partials_join_those_that_are_being_decoded() -> None:
+    engine = Engine(max_batch=3, few=2)
+    engine.has_shown(2, 3, 4)
+    decoding = decode_partial(engine, 1)
+    for number in (2, 3, 4):
+        engine.add(window(number, PARTIAL, number))
+        engine.report(engine.step() or nothing())
+    assert joined(engine, decoding) == [2, 3]
+    assert numbers(decoding) == [1, 2, 3]
+    engine.schedule.finished(decoding, decoding.jobs[0])
+    assert joined(engine, decoding) == [4]
+
+
+def test_what_is_urgent_is_decoded_apart_by_a_free_worker_or_between_two_steps() -> None:
+    for is_free in (True, False):
+        engine = Engine(few=2)
+        decoding = decode_partial(engine, 1)
+        engine.add(window(2, FINAL, 2))
+        engine.report(engine.step() or nothing())
+        schedule = engine.schedule
+        step = engine.step() if is_free else schedule.between_steps(decoding)
+        assert isinstance(step, Decode)
+        assert numbers(step) == [2]
+        assert joined(engine, decoding) == []
+
+
+def test_an_utterances_first_partial_is_decoded_by_a_free_worker_or_joins() -> None:
+    for is_free in (True, False):
+        engine = Engine(few=2)
+        decoding = decode_partial(engine, 1)
+        engine.add(window(2, PARTIAL, 2))
+        engine.report(engine.step() or nothing())
+        if is_free:
+            assert numbers(engine.step()) == [2]
+        else:
+            assert joined(engine, decoding) == [2]
+
+
+def test_while_many_wait_all_join_but_the_finals_that_a_free_worker_takes() -> None:
+    engine = Engine(max_batch=8, few=2)
+    engine.has_shown(3, 4, 5)
+    decoding = decode_partial(engine, 1)
+    engine.add(window(2, EARLY, 2))
+    engine.report(engine.step() or nothing())
+    engine.add(*(window(number, PARTIAL, number) for number in (3, 4)))
+    assert engine.schedule.between_steps(decoding) is None
+    engine.add(window(5, FINAL, 6))
+    engine.report(engine.step() or nothing())
+    assert numbers(engine.step()) == [5]
+    assert joined(engine, decoding) == [2]
+
+
+def test_one_thing_is_done_between_two_steps_what_is_urgent_first() -> None:
+    engine = Engine(few=4)
+    engine.has_shown(2)
+    decoding = decode_partial(engine, 1)
+    engine.add(window(2, PARTIAL, 2), window(3, FINAL, 3))
+    for number in (3, 2):
+        step = engine.schedule.between_steps(decoding)
+        assert isinstance(step, Encode)
+        assert numbers(step) == [number]
+        engine.report(step)
+        if number == 3:
+            step = engine.schedule.between_steps(decoding)
+            assert isinstance(step, Decode)
+            assert numbers(step) == [3]
+    assert engine.schedule.between_steps(decoding) is None
+
+
+def test_partials_that_are_decoded_with_enough_others_or_are_urgent_are_not_put_off() -> None:
+    engine = Engine(few=2)
+    engine.has_shown(2, 3)
+    decoding = decode_partial(engine, 1)
+    engine.add(window(2, PARTIAL, 2))
+    engine.report(engine.step() or nothing())
+    assert joined(engine, decoding) == [2]
+    engine.add(window(3, PARTIAL, 3))
+    assert engine.schedule.between_steps(decoding) is None
+
+    engine = Engine(few=2)
+    engine.add(window(1, PARTIAL, 1))
+    engine.report(engine.step() or nothing())
+    first = engine.step()
+    assert isinstance(first, Decode)
+    engine.has_shown(3)
+    engine.add(window(3, PARTIAL, 3))
+    assert engine.schedule.between_steps(first) is None
+
+
+def test_nothing_is_done_between_the_steps_of_a_final() -> None:
+    engine = Engine(few=2)
+    engine.has_shown(2)
+    engine.add(window(1, FINAL, 1))
+    engine.report(engine.step() or nothing())
+    decoding = engine.step()
+    assert isinstance(decoding, Decode)
+    engine.add(window(2, PARTIAL, 2), window(3, FINAL, 3))
+    assert engine.schedule.between_steps(decoding) is None
+    engine.report(engine.step() or nothing())
+    assert joined(engine, decoding) == []
+
+
+@pytest.mark.parametrize("few", [0, 2])
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(
@@ -311,9 +408,12 @@ def test_a_window_that_cannot_be_encoded_is_over() -> None:
     st.randoms(use_true_random=False),
 )
 def test_everybody_is_answered_once_whatever_the_workers_do(
-    windows: list[tuple[Purpose, int, int, int]], workers: int, chance: random.Random
+    few: int,
+    windows: list[tuple[Purpose, int, int, int]],
+    workers: int,
+    chance: random.Random,
 ) -> None:
-    engine = Engine(max_batch=3)
+    engine = Engine(max_batch=3, few=few)
     answered: list[int] = []
     busy: list[Encode | Decode] = []
     todo = list(enumerate(windows))
@@ -325,7 +425,13 @@ def test_everybody_is_answered_once_whatever_the_workers_do(
             engine.schedule.add(request, place, lambda _, index=index: answered.append(index))  # type: ignore[misc]
         while len(busy) < workers and (step := engine.step()) is not None:
             busy.append(step)
-        if busy:
+        decoding = [step for step in busy if isinstance(step, Decode)]
+        if few and decoding and chance.random() < 0.5:
+            one = chance.choice(decoding)
+            if (first := engine.schedule.between_steps(one)) is not None:
+                busy.append(first)
+            engine.schedule.joining(one)
+        elif busy:
             done = busy.pop(chance.randrange(len(busy)))
             jobs = [*done.jobs] if isinstance(done, Decode) else []
             engine.report(done)

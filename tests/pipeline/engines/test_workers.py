@@ -1,5 +1,6 @@
 """The engine's threads: what waits is decoded together, and one window's error is its own."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,7 +16,7 @@ from pipeline.engines.request import (
     Place,
     Purpose,
 )
-from pipeline.engines.schedule import Batching
+from pipeline.engines.schedule import Batching, Joining
 from pipeline.engines.workers import EngineWorkers
 
 LIMIT_S = 10
@@ -39,7 +40,7 @@ class GatedEngine:
             raise ValueError("unreadable")
         return Encoded(request, np.zeros((1, 8), np.float32), Hypothesis([], []))
 
-    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
+    def decode(self, windows: Sequence[Encoded], joining: Joining) -> Iterator[Decoded]:
         prompts = [window.request.prompt[0] for window in windows]
         self.batches.append(prompts)
         self.entered.set()
@@ -51,17 +52,23 @@ class GatedEngine:
 
 
 class SteppingEngine(GatedEngine):
-    """Decodes in two steps, between which it waits for the gate: one window is known after the
-    first, the others after the second.
-    """
+    """Decodes one window in each step, between which it waits for the gate and lets others join."""
 
-    def decode(self, windows: Sequence[Encoded]) -> Iterator[Decoded | None]:
-        answers = [(i, [Hypothesis(w.request.prompt, [0.0])]) for i, w in enumerate(windows)]
-        yield answers[0]
-        self.entered.set()
-        assert self.gate.wait(LIMIT_S)
-        yield None
-        yield from answers[1:]
+    batching = Batching(most=MAX_BATCH, few=2)
+
+    def decode(self, windows: Sequence[Encoded], joining: Joining) -> Iterator[Decoded]:
+        left = [*windows]
+        for i in itertools.count():
+            prompts = [window.request.prompt[0] for window in left[i:]]
+            self.batches.append(prompts)
+            if SPOILED in prompts:
+                raise ValueError("spoiled")
+            yield i, [Hypothesis(left[i].request.prompt, [0.0])]
+            if i + 1 == len(left):
+                return
+            self.entered.set()
+            assert self.gate.wait(LIMIT_S)
+            left += joining()
 
 
 class Answers:
@@ -188,44 +195,83 @@ def test_a_superseded_partial_gets_the_newer_windows_answer_after_it(
     assert engine.batches == [[0], [2]]
 
 
-def submit_partials_while_two_are_decoded(
-    worker: EngineWorkers, engine: SteppingEngine, answers: Answers
-) -> None:
-    """Utterance 0 of streams 1 to 3 has shown something; two of their partials are in a batch."""
+def partial(stream: int) -> EngineRequest:
+    """Of utterance 0 of a stream; its number is 10 higher."""
+    return request(10 + stream, Place(stream, 0, Purpose.PARTIAL))
+
+
+@pytest.fixture
+def stepping(answers: Answers) -> Iterator[tuple[EngineWorkers, SteppingEngine]]:
+    """One thread, which has decoded one of two partials and waits for the gate. Utterance 0 of
+    streams 1 to 4 has shown something before.
+    """
+    engine = SteppingEngine()
+    worker = EngineWorkers(engine, 1, MAX_BATCH)
     engine.gate.set()
-    for stream in (1, 2, 3):
+    for stream in (1, 2, 3, 4):
         worker.submit(request(stream, Place(stream)), key(stream), answers.callback(stream))
-    answers.wait_for(3)
-    engine.gate.clear()
-    partials = [request(10 + n, Place(n, 0, Purpose.PARTIAL)) for n in (1, 2, 3)]
-    for partial in partials:
-        number = partial.prompt[0]
-        worker.submit(partial, key(number), answers.callback(number))
     answers.wait_for(4)
+    engine.gate.clear()
+    engine.entered.clear()
+    with worker._changed:  # both come at once, so that they are decoded together
+        for stream in (1, 2):
+            number = 10 + stream
+            worker._schedule.add(partial(stream), key(number), answers.callback(number))
+        worker._changed.notify()
+    assert engine.entered.wait(LIMIT_S)
+    answers.received.clear()
+    yield worker, engine
+    engine.gate.set()
+    worker.stop()
 
 
 def test_each_window_is_answered_as_soon_as_its_text_is_known(answers: Answers) -> None:
     engine = SteppingEngine()
     worker = EngineWorkers(engine, 1, MAX_BATCH)
-    engine.entered.clear()
-    submit_partials_while_two_are_decoded(worker, engine, answers)
-    assert len(answers.received) == 4  # the batch is not over
+    for number in (1, 2):
+        worker.submit(request(number), key(number), answers.callback(number))
+    answers.wait_for(1)  # whatever is decoded together, the gate is shut behind the first
     engine.gate.set()
     worker.stop()
-    assert sorted(answers.numbers) == [1, 2, 3, 11, 12, 13]
+    assert answers.numbers == [1, 2]
 
 
-def test_what_is_urgent_is_done_between_two_steps_of_partials(answers: Answers) -> None:
-    engine = SteppingEngine()
-    worker = EngineWorkers(engine, 1, MAX_BATCH)
-    submit_partials_while_two_are_decoded(worker, engine, answers)
-    begun = answers.numbers[3:]
+def test_partials_join_those_that_are_being_decoded(
+    stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
+) -> None:
+    worker, engine = stepping
+    worker.submit(partial(3), key(13), answers.callback(13))
+    engine.batches.clear()
+    engine.gate.set()
+    answers.wait_for(2)
+    assert answers.numbers == [12, 13]
+    assert engine.batches == [[12, 13], [13]]  # two steps of one batch
+
+
+def test_what_is_urgent_is_done_between_two_steps_of_partials(
+    stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
+) -> None:
+    worker, engine = stepping
+    worker.submit(partial(3), key(13), answers.callback(13))
+    worker.submit(partial(4), key(14), answers.callback(14))
     worker.submit(request(20, Place(9)), key(20), answers.callback(20))
     engine.gate.set()
-    worker.stop()
-    assert len(begun) == 1
-    assert answers.numbers[4] == 20  # before the rest of the partials
-    assert len(answers.numbers) == 7
+    answers.wait_for(4)
+    assert sorted(answers.numbers) == [12, 13, 14, 20]
+    assert answers.numbers.index(20) < answers.numbers.index(14)
+
+
+def test_a_window_that_joins_and_fails_does_not_spoil_the_others(
+    stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
+) -> None:
+    worker, engine = stepping
+    spoiled = request(SPOILED, Place(3, 0, Purpose.PARTIAL))
+    worker.submit(spoiled, key(SPOILED), answers.callback(SPOILED))
+    engine.gate.set()
+    answers.wait_for(2)
+    results = dict(answers.received)
+    assert isinstance(results[SPOILED], ValueError)
+    assert results[12] == Answer([Hypothesis([12], [0.0])])
 
 
 def test_an_answer_that_cannot_be_delivered_does_not_end_the_thread(
