@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pipeline.onnx_format import MICROSOFT, GraphWriter, Kind
 
 OPSET = 17
+LOW_STEPS = 254
+"""Of a low part, in a step of its high part: half a step to either side is 127 of them."""
 _MIDDLE = 128
 """Zero point of unsigned int8."""
 
@@ -92,6 +94,20 @@ class Int8Writer(GraphWriter):
         scales = self._scales(rows, -1, zero)
         zeros = zeros or self.node("Expand", zero, self.node("Shape", scales))
         return self.node("QuantizeLinear", rows, scales, zeros, axis=0), scales
+
+    def quantized_finely(self, rows: str) -> tuple[str, str, str]:
+        """Rows [rows, values] without a value below 0 as two parts in 8 bits, and each row's scale.
+
+        A row is (high + low / LOW_STEPS) times its scale; high is about `bottom`, low about
+        `middle`.
+        """
+        scales = self._scales(rows, -1, self.bottom)
+        zeros = self.node("Expand", self.bottom, self.node("Shape", scales))
+        high = self.node("QuantizeLinear", rows, scales, zeros, axis=0)
+        rest = self.node("Sub", rows, self.node("DequantizeLinear", high, scales, zeros, axis=0))
+        steps = self.node("Mul", scales, self.constant(np.float32(1 / LOW_STEPS)))
+        middles = self.node("Expand", self.middle, self.node("Shape", scales))
+        return high, self.node("QuantizeLinear", rest, steps, middles, axis=0), scales
 
     def quantized_columns(self, rows: str) -> tuple[str, str]:
         """Rows [rows, values] in 8 bits about `zero_point`, and each column's scale, [values]."""

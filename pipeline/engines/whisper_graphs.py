@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.engines.int8_graph import OPSET, Floats, Int8Writer
+from pipeline.engines.int8_graph import LOW_STEPS, OPSET, Floats, Int8Writer
 from pipeline.engines.whisper_weights import WhisperWeights
 from pipeline.onnx_format import Kind
 
@@ -365,7 +365,9 @@ class _Step:
         self._flat_slots = layers.node("Reshape", "slots", layers.integers(-1))
         self._flat = layers.integers(-1, heads * size)
         heads_first = [layers.integers(heads), layers.node("Shape", "slots")]
-        self._heads_windows_slots = layers.node("Concat", *heads_first, axis=0)
+        shape = layers.node("Concat", *heads_first, layers.integers(1), axis=0)
+        self._one_for_each_slot = shape
+        self._low_step = layers.constant(np.float32(1 / LOW_STEPS))
         self._places_first = layers.node("Transpose", "places", perm=[0, 1, 3, 2])
 
     def text_attention(self, rows: str, layer: str, i: int) -> str:
@@ -388,33 +390,43 @@ class _Step:
         """Rows [rows, width] see their window and the silence behind it."""
         node, layers = self._node, self._layers
         queries = self._queries(self._in_slots(layers.cross_queries(rows, self._middles, layer)))
-        quantized, scales = self._quantized(queries, layers.middle)
+        quantized, scales = layers.quantized_rows(node("Flatten", queries, axis=3), layers.middle)
+        of_slots = self._shaped(quantized, queries)
         parts = [
             layers.exact_product(
-                quantized, layers.middle, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}"
+                of_slots, layers.middle, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}"
             )
             for kind in ("silence", "cross")
         ]
-        scores = node("Mul", node("Concat", *parts, axis=3), scales)
+        scores = node("Mul", node("Concat", *parts, axis=3), self._by_slot(scales))
         shares = node("Softmax", node("Add", scores, "cross_bias"), axis=-1)
-        quantized, scales = self._quantized(shares, layers.bottom)
-        split = [f"{layer}/silence_shares", f"{layer}/cross_shares"]
-        node("Split", quantized, "cross_split", outputs=split, axis=3)
-        seen = [
-            layers.exact_product(
-                share, layers.bottom, f"{kind}_values_{i}", f"{kind}_value_scales_{i}"
-            )
-            for kind, share in zip(("silence", "cross"), split, strict=True)
-        ]
-        by_slot = node("Mul", node("Add", *seen), scales)
-        return self._rows(by_slot, perm=[1, 2, 0, 3])
+        high, low, scales = layers.quantized_finely(node("Flatten", shares, axis=3))
+        seen = node(
+            "Add",
+            self._seen(self._shaped(high, shares), layers.bottom, i),
+            node("Mul", self._seen(self._shaped(low, shares), layers.middle, i), self._low_step),
+        )
+        return self._rows(node("Mul", seen, self._by_slot(scales)), perm=[1, 2, 0, 3])
 
-    def _quantized(self, values: str, zero: str) -> tuple[str, str]:
-        """Values [heads, windows, slots, n] in 8 bits, and scales [heads, windows, slots, 1]."""
-        node = self._node
-        flat, scales = self._layers.quantized_rows(node("Flatten", values, axis=3), zero)
-        by_slot = node("Concat", self._heads_windows_slots, self._layers.integers(1), axis=0)
-        return node("Reshape", flat, node("Shape", values)), node("Reshape", scales, by_slot)
+    def _seen(self, shares: str, zero: str, i: int) -> str:
+        """Shares in 8 bits [heads, windows, slots, all places] of all values."""
+        kinds = ("silence", "cross")
+        split = [f"{kind}_of_{shares}" for kind in kinds]
+        self._node("Split", shares, "cross_split", outputs=split, axis=3)
+        parts = [
+            self._layers.exact_product(
+                share, zero, f"{kind}_values_{i}", f"{kind}_value_scales_{i}"
+            )
+            for kind, share in zip(kinds, split, strict=True)
+        ]
+        return self._node("Add", *parts)
+
+    def _shaped(self, flat: str, like: str) -> str:
+        return self._node("Reshape", flat, self._node("Shape", like))
+
+    def _by_slot(self, scales: str) -> str:
+        """Scales of flat rows as [heads, windows, slots, 1]."""
+        return self._node("Reshape", scales, self._one_for_each_slot)
 
     def _in_slots(self, rows: str) -> str:
         """[rows, values] as [windows * slots, values]."""
