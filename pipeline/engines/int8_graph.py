@@ -63,6 +63,11 @@ class Int8Writer(GraphWriter):
         return self.constant(np.uint8(0))
 
     @cached_property
+    def low_step(self) -> str:
+        """What a low part is multiplied with."""
+        return self.constant(np.float32(1 / LOW_STEPS))
+
+    @cached_property
     def _one(self) -> str:
         return self.constant(np.float32(1))
 
@@ -95,25 +100,28 @@ class Int8Writer(GraphWriter):
         zeros = zeros or self.node("Expand", zero, self.node("Shape", scales))
         return self.node("QuantizeLinear", rows, scales, zeros, axis=0), scales
 
-    def quantized_finely(self, rows: str) -> tuple[str, str, str]:
-        """Rows [rows, values] without a value below 0 as two parts in 8 bits, and each row's scale.
+    def quantized_finely(self, rows: str, zero: str) -> tuple[str, str, str]:
+        """Rows [rows, values] as two parts in 8 bits, and each row's scale, [rows].
 
-        A row is (high + low / LOW_STEPS) times its scale; high is about `bottom`, low about
-        `middle`.
+        A row is (high + low / LOW_STEPS) times its scale; high is about `zero`, low about `middle`.
         """
-        scales = self._scales(rows, -1, self.bottom)
-        zeros = self.node("Expand", self.bottom, self.node("Shape", scales))
+        scales = self._scales(rows, -1, zero)
+        zeros, middles = (
+            self.node("Expand", it, self.node("Shape", scales)) for it in (zero, self.middle)
+        )
         high = self.node("QuantizeLinear", rows, scales, zeros, axis=0)
         rest = self.node("Sub", rows, self.node("DequantizeLinear", high, scales, zeros, axis=0))
-        steps = self.node("Mul", scales, self.constant(np.float32(1 / LOW_STEPS)))
-        middles = self.node("Expand", self.middle, self.node("Shape", scales))
+        steps = self.node("Mul", scales, self.low_step)
         return high, self.node("QuantizeLinear", rest, steps, middles, axis=0), scales
 
-    def quantized_columns(self, rows: str) -> tuple[str, str]:
-        """Rows [rows, values] in 8 bits about `zero_point`, and each column's scale, [values]."""
+    def columns_quantized_finely(self, rows: str) -> tuple[str, str, str]:
+        """The same of the columns of rows [rows, values], both parts about `zero_point`."""
         scales = self._scales(rows, 0, self.zero_point)
         units = self.node("Div", rows, scales)
-        return self.node("QuantizeLinear", units, self._one, self.zero_point), scales
+        high = self.node("QuantizeLinear", units, self._one, self.zero_point)
+        back = self.node("DequantizeLinear", high, self._one, self.zero_point)
+        rest = self.node("Sub", units, back)
+        return high, self.node("QuantizeLinear", rest, self.low_step, self.zero_point), scales
 
     def dense(
         self,

@@ -95,9 +95,9 @@ class CrossAttention(NamedTuple):
     key_scales: NDArray[np.float32]
     """[layers, heads, 1, places]"""
     values: NDArray[np.int8 | np.uint8]
-    """[layers, heads, places, size]"""
+    """[layers, heads, places, 2 * size]: high and low parts, which are added"""
     value_scales: NDArray[np.float32]
-    """[layers, heads, 1, size]"""
+    """[layers, heads, 1, 2 * size]"""
 
     @property
     def places(self) -> int:

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.engines.int8_graph import LOW_STEPS, OPSET, Floats, Int8Writer
+from pipeline.engines.int8_graph import OPSET, Floats, Int8Writer
 from pipeline.engines.whisper_weights import WhisperWeights
 from pipeline.onnx_format import Kind
 
@@ -59,8 +59,8 @@ def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
         cross_keys: [decoder layers, heads, size, places], in 8 bits as weights are stored; size is
             width / heads, places are frames / 2 padded to a multiple of PLACES.
         cross_key_scales: float32 [decoder layers, heads, 1, places].
-        cross_values: [decoder layers, heads, places, size], like keys.
-        cross_value_scales: float32 [decoder layers, heads, 1, size].
+        cross_values: [decoder layers, heads, places, 2 * size], like keys: high and low parts.
+        cross_value_scales: float32 [decoder layers, heads, 1, 2 * size].
     """
     graph = _Layers(weights, signed)
     states = graph.encoder("features")
@@ -173,17 +173,24 @@ class _Layers(Int8Writer):
         middles = self.middles(rows)
         by_head = self.node("Reshape", self._seen(rows, middles, 0), self.integers(-1, self.size))
         keys, key_scales = self.quantized_rows(by_head, self.zero_point)
-        values, value_scales = self.quantized_columns(self._seen(rows, middles, 1))
+        high, low, scales = self.columns_quantized_finely(self._seen(rows, middles, 1))
         outer = (layers, self.heads)
+        by_column = self.integers(-1, *outer, self.size)
+        parts = (self.node("Reshape", part, by_column) for part in (high, low))
+        values = self.node("Concat", *parts, axis=3)
         for name, part, shape, perm in (
             ("cross_keys", keys, (-1, *outer, self.size), [1, 2, 3, 0]),
             ("cross_key_scales", key_scales, (-1, *outer, 1), [1, 2, 3, 0]),
-            ("cross_values", values, (-1, *outer, self.size), [1, 2, 0, 3]),
+            ("cross_values", values, (-1, *outer, 2 * self.size), [1, 2, 0, 3]),
         ):
             split = self.node("Reshape", part, self.integers(*shape))
             self.node("Transpose", split, outputs=[name], perm=perm)
         by_layer = self.integers(*outer, 1, self.size)
-        self.node("Reshape", value_scales, by_layer, outputs=["cross_value_scales"])
+        of_parts = (
+            self.node("Reshape", it, by_layer)
+            for it in (scales, self.node("Mul", scales, self.low_step))
+        )
+        self.node("Concat", *of_parts, outputs=["cross_value_scales"], axis=3)
 
     def _seen(self, rows: str, middles: str, half: int) -> str:
         """Keys (0) or values (1) of all layers side by side: [rows, layers * width]."""
@@ -367,7 +374,6 @@ class _Step:
         heads_first = [layers.integers(heads), layers.node("Shape", "slots")]
         shape = layers.node("Concat", *heads_first, layers.integers(1), axis=0)
         self._one_for_each_slot = shape
-        self._low_step = layers.constant(np.float32(1 / LOW_STEPS))
         self._places_first = layers.node("Transpose", "places", perm=[0, 1, 3, 2])
 
     def text_attention(self, rows: str, layer: str, i: int) -> str:
@@ -390,26 +396,36 @@ class _Step:
         """Rows [rows, width] see their window and the silence behind it."""
         node, layers = self._node, self._layers
         queries = self._queries(self._in_slots(layers.cross_queries(rows, self._middles, layer)))
-        quantized, scales = layers.quantized_rows(node("Flatten", queries, axis=3), layers.middle)
-        of_slots = self._shaped(quantized, queries)
+        high, low, scales = self._quantized_finely(queries, layers.middle)
+        both = node("Concat", high, low, axis=2)
         parts = [
-            layers.exact_product(
-                of_slots, layers.middle, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}"
-            )
+            layers.exact_product(both, layers.middle, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}")
             for kind in ("silence", "cross")
         ]
-        scores = node("Mul", node("Concat", *parts, axis=3), self._by_slot(scales))
+        scores = node("Mul", self._sum(node("Concat", *parts, axis=3), axis=2), scales)
         shares = node("Softmax", node("Add", scores, "cross_bias"), axis=-1)
-        high, low, scales = layers.quantized_finely(node("Flatten", shares, axis=3))
-        seen = node(
-            "Add",
-            self._seen(self._shaped(high, shares), layers.bottom, i),
-            node("Mul", self._seen(self._shaped(low, shares), layers.middle, i), self._low_step),
-        )
-        return self._rows(node("Mul", seen, self._by_slot(scales)), perm=[1, 2, 0, 3])
+        high, low, scales = self._quantized_finely(shares, layers.bottom)
+        of_low = node("Mul", self._seen(low, layers.middle, i), layers.low_step)
+        seen = node("Add", self._seen(high, layers.bottom, i), of_low)
+        high, low = (f"{layer}/{part}_seen" for part in ("high", "low"))
+        node("Split", seen, outputs=[high, low], axis=3)
+        return self._rows(node("Mul", node("Add", high, low), scales), perm=[1, 2, 0, 3])
+
+    def _quantized_finely(self, values: str, zero: str) -> tuple[str, str, str]:
+        """Two parts [heads, windows, slots, n], and scales [heads, windows, slots, 1]."""
+        node = self._node
+        *parts, scales = self._layers.quantized_finely(node("Flatten", values, axis=3), zero)
+        high, low = (node("Reshape", part, node("Shape", values)) for part in parts)
+        return high, low, node("Reshape", scales, self._one_for_each_slot)
+
+    def _sum(self, both: str, axis: int) -> str:
+        """High and low parts, side by side along an axis, as one."""
+        high, low = (f"{part}_of_{both}" for part in ("high", "low"))
+        self._node("Split", both, outputs=[high, low], axis=axis)
+        return self._node("Add", high, self._node("Mul", low, self._layers.low_step))
 
     def _seen(self, shares: str, zero: str, i: int) -> str:
-        """Shares in 8 bits [heads, windows, slots, all places] of all values."""
+        """Shares in 8 bits [heads, windows, slots, places] of all values, both parts of them."""
         kinds = ("silence", "cross")
         split = [f"{kind}_of_{shares}" for kind in kinds]
         self._node("Split", shares, "cross_split", outputs=split, axis=3)
@@ -420,13 +436,6 @@ class _Step:
             for kind, share in zip(kinds, split, strict=True)
         ]
         return self._node("Add", *parts)
-
-    def _shaped(self, flat: str, like: str) -> str:
-        return self._node("Reshape", flat, self._node("Shape", like))
-
-    def _by_slot(self, scales: str) -> str:
-        """Scales of flat rows as [heads, windows, slots, 1]."""
-        return self._node("Reshape", scales, self._one_for_each_slot)
 
     def _in_slots(self, rows: str) -> str:
         """[rows, values] as [windows * slots, values]."""
@@ -455,8 +464,8 @@ def _seen_kinds(
     return {
         f"{name}_keys": (stored, [*outer, size, places]),
         f"{name}_key_scales": ("float32", [*outer, 1, places]),
-        f"{name}_values": (stored, [*outer, places, size]),
-        f"{name}_value_scales": ("float32", [*outer, 1, size]),
+        f"{name}_values": (stored, [*outer, places, 2 * size]),
+        f"{name}_value_scales": ("float32", [*outer, 1, 2 * size]),
     }
 
 

@@ -95,7 +95,7 @@ def test_behind_a_slow_answer_the_next_partial_takes_its_time(
             endpointer.answered(made[0][1].number)
         if (window := endpointer.next_window()) is not None:
             made.append((now_s, window))
-    assert made[1][0] - made[0][0] == pytest.approx(next_s, abs=0.05)
+    assert made[1][0] - made[0][0] == pytest.approx(next_s, abs=0.1)  # by whole frames
 
 
 def test_the_next_utterance_does_not_wait_for_a_slow_answer_of_the_last_one() -> None:
