@@ -58,11 +58,6 @@ class Int8Writer(GraphWriter):
         return self.constant(np.uint8(_MIDDLE))
 
     @cached_property
-    def bottom(self) -> str:
-        """Zero point of what is never below 0."""
-        return self.constant(np.uint8(0))
-
-    @cached_property
     def low_step(self) -> str:
         """What a low part is multiplied with."""
         return self.constant(np.float32(1 / LOW_STEPS))
@@ -93,30 +88,26 @@ class Int8Writer(GraphWriter):
     def quantized_rows(self, rows: str, zero: str, zeros: str | None = None) -> tuple[str, str]:
         """Rows [rows, values] in 8 bits about a zero point, and each row's scale, [rows].
 
-        `zero`: `middle`, `zero_point`, or `bottom` for rows without a value below 0. `zeros`: the
-        same for each row, where it is there already.
+        `zeros`: the zero point for each row, where it is there already.
         """
-        scales = self._scales(rows, -1, zero)
+        scales = self._scales(rows, -1)
         zeros = zeros or self.node("Expand", zero, self.node("Shape", scales))
         return self.node("QuantizeLinear", rows, scales, zeros, axis=0), scales
 
-    def quantized_finely(self, rows: str, zero: str) -> tuple[str, str, str]:
-        """Rows [rows, values] as two parts in 8 bits, and each row's scale, [rows].
-
-        A row is (high + low / LOW_STEPS) times its scale; high is about `zero`, low about `middle`.
+    def quantized_finely(self, rows: str) -> tuple[str, str, str]:
+        """Rows [rows, values] without a value below 0 as two parts in 8 bits about `middle`, and
+        each row's scale, [rows]. A row is (high + low / LOW_STEPS) times its scale.
         """
-        scales = self._scales(rows, -1, zero)
-        zeros, middles = (
-            self.node("Expand", it, self.node("Shape", scales)) for it in (zero, self.middle)
-        )
-        high = self.node("QuantizeLinear", rows, scales, zeros, axis=0)
-        rest = self.node("Sub", rows, self.node("DequantizeLinear", high, scales, zeros, axis=0))
+        scales = self._scales(rows, -1, sizes=rows)
+        middles = self.node("Expand", self.middle, self.node("Shape", scales))
+        high = self.node("QuantizeLinear", rows, scales, middles, axis=0)
+        rest = self.node("Sub", rows, self.node("DequantizeLinear", high, scales, middles, axis=0))
         steps = self.node("Mul", scales, self.low_step)
         return high, self.node("QuantizeLinear", rest, steps, middles, axis=0), scales
 
     def columns_quantized_finely(self, rows: str) -> tuple[str, str, str]:
         """The same of the columns of rows [rows, values], both parts about `zero_point`."""
-        scales = self._scales(rows, 0, self.zero_point)
+        scales = self._scales(rows, 0)
         units = self.node("Div", rows, scales)
         high = self.node("QuantizeLinear", units, self._one, self.zero_point)
         back = self.node("DequantizeLinear", high, self._one, self.zero_point)
@@ -140,21 +131,22 @@ class Int8Writer(GraphWriter):
         stored = np.rint(weights / steps[:, np.newaxis]).astype(np.int8)
         columns = self.weights_constant(np.ascontiguousarray(stored.T))
         more = [] if before_scaling is None else [self.floats(before_scaling)]
-        product = self.exact_product(quantized, self.middle, columns, self.floats(steps), *more)
+        product = self.exact_product(quantized, columns, self.floats(steps), *more)
         scaled = self.node("Mul", product, self.node("Unsqueeze", scales, self.integers(1)))
         return scaled if bias is None else self.node("Add", scaled, self.floats(bias))
 
-    def exact_product(self, rows: str, zero: str, columns: str, scales: str, *bias: str) -> str:
-        """Rows about a zero point times columns about `zero_point`, as float32 without the rows'
-        scales. `scales`: of the columns, as many dimensions as they have.
+    def exact_product(self, rows: str, columns: str, scales: str, *bias: str) -> str:
+        """Rows about `middle` times columns about `zero_point`, in float32, without rows' scales.
+
+        `scales`: of the columns, as many dimensions as they have. `bias`: added at no cost.
         """
-        parts = (rows, columns, self._one, scales, zero, self.zero_point, *bias)
+        parts = (rows, columns, self._one, scales, self.middle, self.zero_point, *bias)
         return self.node("MatMulIntegerToFloat", *parts, domain=MICROSOFT)
 
-    def _scales(self, rows: str, axis: int, zero: str) -> str:
-        sizes, most = (rows, 255) if zero == self.bottom else (self.node("Abs", rows), 127)
+    def _scales(self, rows: str, axis: int, sizes: str | None = None) -> str:
+        sizes = sizes or self.node("Abs", rows)
         largest = self.node("ReduceMax", sizes, axes=[axis], keepdims=0)
-        return self.node("Mul", largest, self.constant(np.float32(1 / most)))
+        return self.node("Mul", largest, self.constant(np.float32(1 / 127)))
 
     def gelu(self, values: str) -> str:
         return self.node("Gelu", values, domain=MICROSOFT)

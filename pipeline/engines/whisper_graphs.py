@@ -396,46 +396,36 @@ class _Step:
         """Rows [rows, width] see their window and the silence behind it."""
         node, layers = self._node, self._layers
         queries = self._queries(self._in_slots(layers.cross_queries(rows, self._middles, layer)))
-        high, low, scales = self._quantized_finely(queries, layers.middle)
-        both = node("Concat", high, low, axis=2)
+        flat, scales = layers.quantized_rows(node("Flatten", queries, axis=3), layers.middle)
+        quantized = node("Reshape", flat, node("Shape", queries))
         parts = [
-            layers.exact_product(both, layers.middle, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}")
+            layers.exact_product(quantized, f"{kind}_keys_{i}", f"{kind}_key_scales_{i}")
             for kind in ("silence", "cross")
         ]
-        scores = node("Mul", self._sum(node("Concat", *parts, axis=3), axis=2), scales)
+        scores = node("Mul", node("Concat", *parts, axis=3), self._by_slot(scales))
         shares = node("Softmax", node("Add", scores, "cross_bias"), axis=-1)
-        high, low, scales = self._quantized_finely(shares, layers.bottom)
-        of_low = node("Mul", self._seen(low, layers.middle, i), layers.low_step)
-        seen = node("Add", self._seen(high, layers.bottom, i), of_low)
-        high, low = (f"{layer}/{part}_seen" for part in ("high", "low"))
-        node("Split", seen, outputs=[high, low], axis=3)
-        return self._rows(node("Mul", node("Add", high, low), scales), perm=[1, 2, 0, 3])
-
-    def _quantized_finely(self, values: str, zero: str) -> tuple[str, str, str]:
-        """Two parts [heads, windows, slots, n], and scales [heads, windows, slots, 1]."""
-        node = self._node
-        *parts, scales = self._layers.quantized_finely(node("Flatten", values, axis=3), zero)
-        high, low = (node("Reshape", part, node("Shape", values)) for part in parts)
-        return high, low, node("Reshape", scales, self._one_for_each_slot)
-
-    def _sum(self, both: str, axis: int) -> str:
-        """High and low parts, side by side along an axis, as one."""
-        high, low = (f"{part}_of_{both}" for part in ("high", "low"))
-        self._node("Split", both, outputs=[high, low], axis=axis)
-        return self._node("Add", high, self._node("Mul", low, self._layers.low_step))
-
-    def _seen(self, shares: str, zero: str, i: int) -> str:
-        """Shares in 8 bits [heads, windows, slots, places] of all values, both parts of them."""
-        kinds = ("silence", "cross")
-        split = [f"{kind}_of_{shares}" for kind in kinds]
-        self._node("Split", shares, "cross_split", outputs=split, axis=3)
-        parts = [
-            self._layers.exact_product(
-                share, zero, f"{kind}_values_{i}", f"{kind}_value_scales_{i}"
-            )
-            for kind, share in zip(kinds, split, strict=True)
+        *flat_parts, scales = layers.quantized_finely(node("Flatten", shares, axis=3))
+        shape = node("Shape", shares)
+        both = node("Concat", *(node("Reshape", it, shape) for it in flat_parts), axis=2)
+        split = [f"{layer}/silence_shares", f"{layer}/cross_shares"]
+        node("Split", both, "cross_split", outputs=split, axis=3)
+        seen = [
+            layers.exact_product(share, f"{kind}_values_{i}", f"{kind}_value_scales_{i}")
+            for kind, share in zip(("silence", "cross"), split, strict=True)
         ]
-        return self._node("Add", *parts)
+        by_part = node("Add", *seen)  # [heads, windows, 2 * slots, 2 * size]
+        seen_by_slot = self._parts_sum(self._parts_sum(by_part, 2, layers.low_step), 3)
+        return self._rows(node("Mul", seen_by_slot, self._by_slot(scales)), perm=[1, 2, 0, 3])
+
+    def _parts_sum(self, parts: str, axis: int, low_step: str | None = None) -> str:
+        """High and low parts, side by side along an axis, as one."""
+        high, low = (f"{part}_of_{parts}" for part in ("high", "low"))
+        self._node("Split", parts, outputs=[high, low], axis=axis)
+        return self._node("Add", high, self._node("Mul", low, low_step) if low_step else low)
+
+    def _by_slot(self, scales: str) -> str:
+        """Scales of flat rows as [heads, windows, slots, 1]."""
+        return self._node("Reshape", scales, self._one_for_each_slot)
 
     def _in_slots(self, rows: str) -> str:
         """[rows, values] as [windows * slots, values]."""
