@@ -54,6 +54,8 @@ SLOW_ANSWER_SAMPLES = SAMPLE_RATE // 2
 """Behind an answer that took longer than this, the next partial is made no sooner than that took
 once more. Under load a window waits either way, but here it still gets newer audio, and an engine's
 queue stays short."""
+LONGEST_PAUSE_SAMPLES = 2 * SAMPLE_RATE
+"""No more than this: an engine that stood still need not make it longer."""
 
 
 class Endpointer:
@@ -149,7 +151,7 @@ class Endpointer:
         if self._partial_in_flight and number >= self._partial_in_flight[0]:
             took = self.position - self._partial_in_flight[1]
             if took > SLOW_ANSWER_SAMPLES:
-                self._no_partial_before = self.position + took
+                self._no_partial_before = self.position + min(took, LONGEST_PAUSE_SAMPLES)
             self._partial_in_flight = None
         if self._open and self._open.unsettled and number >= self._open.unsettled.number:
             self._open.rejoin()

@@ -92,7 +92,8 @@ class Soak:
         for number in count():
             if (left_s := self.until_s - loop.time()) <= 0:
                 return
-            mix = replace(self.mix, duration_s=min(self.mix.duration_s, left_s))
+            seconds = min(self.mix.duration_s, left_s)
+            mix = replace(self.mix, duration_s=seconds, seed=number)  # another order each time
             try:
                 await self._session(plan(index, self.clips, self.library, mix, number))
             except SessionError as error:

@@ -274,11 +274,13 @@ class _Batch:
         self.texts = [*(self.texts[i] for i in old), *texts]
         self._see()
         layers, heads, size, _ = texts[0].task.seen.keys.shape
-        places = self._text_places if old else PLACES
+        places = max(PLACES, *(_padded(text.places) for text in self.texts))
         self._past_keys = np.zeros((layers, heads, len(self.texts), places, size), np.float32)
         self._past_values = np.zeros((layers, heads, len(self.texts), size, places), np.float32)
-        if old:
-            self._past_keys[:, :, : len(old)], self._past_values[:, :, : len(old)] = keys, values
+        if old:  # what lies behind a text is zeros
+            kept = min(places, keys.shape[3])
+            self._past_keys[:, :, : len(old), :kept] = keys[:, :, :, :kept]
+            self._past_values[:, :, : len(old), :, :kept] = values[..., :kept]
 
     def _see(self) -> None:
         """What the decoder sees of the windows, and of the silence behind them."""

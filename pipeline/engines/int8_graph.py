@@ -1,7 +1,7 @@
 """int8 products in ONNX graphs: CTranslate2's numbers, on ONNX Runtime's operators.
 
 Weights are int8 with a scale for each output, activations int8 with a scale for each row; products
-are summed in int32, exactly.
+are summed in int32, exactly. Where 8 bits are too few, numbers are the sum of two such parts.
 """
 
 from functools import cached_property

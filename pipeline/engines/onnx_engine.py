@@ -8,6 +8,7 @@ prompts that ask for timestamps.
 It knows no Triton and no streams.
 """
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -81,22 +82,21 @@ class OnnxEngine:
         """The decoder's part, together: each window as soon as its text is known. Between two steps
         others may join.
         """
-        known: list[Encoded] = []
+        numbers = itertools.count()
+        known: dict[int, Encoded] = {}  # those whose text is not
         decoding = self._decoder.begin()
         while windows:
-            new = dict(enumerate(windows, len(known)))
-            known += windows
+            new = {next(numbers): window for window in windows}
             rare = [i for i, window in new.items() if window.seen is None]
             decoding.add({i: self._task(new[i]) for i in new if i not in rare})
             for i, beams in self._ctranslate2.decode([new[i] for i in rare]) if rare else ():
                 yield rare[i], beams
-            while not decoding.is_over:
+            known |= {i: new[i] for i in new if i not in rare}
+            windows = ()
+            while not (decoding.is_over or windows):
                 for i, text in decoding.step().items():
-                    yield i, [self._answer(known[i], text)]
-                if not decoding.is_over and (windows := joining()):
-                    break
-            else:
-                return
+                    yield i, [self._answer(known.pop(i), text)]
+                windows = () if decoding.is_over else joining()
 
     @property
     def _ctranslate2(self) -> CTranslate2Engine:

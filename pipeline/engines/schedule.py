@@ -14,10 +14,10 @@ Workers ask for the next step, do it and report back. Rules:
 5. Where an engine can (`Batching.few`), partials join others that are being decoded, between two
    steps of the decoder: in-flight batching. What is urgent is decoded apart and at once, by a free
    worker or between two such steps. While many windows wait it counts most how much is decoded
-   together: then whatever no free worker can take joins.
-6. Between two steps a worker that decodes partials does one thing at most, so that what it decodes
-   is not put off for ever: it decodes what is urgent, or encodes what is urgent, or, while it
-   decodes few windows and none that is urgent, encodes the next.
+   together: then whatever no free worker can take joins, finals too.
+6. Between two steps a worker that decodes nothing but partials does one thing at most, so that what
+   it decodes is not put off for ever: it decodes what is urgent, or encodes what is urgent, or,
+   while it decodes few windows and none that is urgent, encodes the next.
 """
 
 from collections import OrderedDict
@@ -41,11 +41,9 @@ class Batching:
 
     most: int
     """Windows decoded together."""
-    partial_share: float = 0.5
-    """Part of the workers that decodes partials at a time, one at least."""
     few: int = 0
-    """While a worker decodes fewer windows it encodes others in between; while more wait, for each
-    worker that decodes partials, all join. 0: none ever joins those that are being decoded."""
+    """While a worker decodes fewer windows it encodes others in between; while as many wait, for
+    each two workers, finals join as well. 0: none ever joins those that are being decoded."""
 
 
 @dataclass(eq=False)
@@ -100,6 +98,10 @@ class Decode:
 
     jobs: list[Job]
     """Those that are not over yet."""
+    apart: bool = False
+    """Between two steps of others: nothing joins it, and nothing is done between its own."""
+    waits: bool = False
+    """While others are decoded apart."""
 
     @property
     def is_partial(self) -> bool:
@@ -112,7 +114,7 @@ class Schedule:
 
     def __init__(self, batching: Batching, workers: int = 2) -> None:
         self._batching = batching
-        self._partial_decoders = max(1, int(workers * batching.partial_share))
+        self._partial_decoders = max(1, workers // 2)
         self._shown: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._waiting: list[Job] = []
         self._encoding: list[Job] = []
@@ -168,11 +170,12 @@ class Schedule:
         """What a worker does before the next step of what it is decoding: one thing at most, so
         that this is not put off for ever.
         """
-        if not step.is_partial:
+        if step.apart or not step.is_partial:
             return None
         ends = [job for job in self._by_rank(self._ready) if not job.is_partial]
-        if ends and not self._is_crowded():
-            return self._decode(ends)
+        if ends and (not self._is_crowded() or len(step.jobs) >= self._batching.most):
+            step.waits = True
+            return self._decode(ends, apart=True)
         waiting = self._by_rank(self._waiting)
         is_small = len(step.jobs) + len(self._ready) < self._batching.few
         may_wait = self._is_crowded() or not any(job.is_urgent for job in step.jobs)
@@ -182,6 +185,9 @@ class Schedule:
 
     def joining(self, step: Decode) -> list[Job]:
         """What is decoded along with a step's windows from now on."""
+        step.waits = False
+        if step.apart:
+            return []
         ready = self._by_rank(self._ready)
         if not self._is_crowded():
             ready = [job for job in ready if job.is_partial and step.is_partial]
@@ -219,8 +225,8 @@ class Schedule:
         self._encoding.append(job)
         return Encode(job)
 
-    def _decode(self, jobs: list[Job]) -> Decode:
-        step = Decode(self._taken(jobs, self._batching.most))
+    def _decode(self, jobs: list[Job], *, apart: bool = False) -> Decode:
+        step = Decode(self._taken(jobs, self._batching.most), apart)
         self._decoding.append(step)
         return step
 
@@ -239,13 +245,23 @@ class Schedule:
         return not job.is_urgent or (self._is_crowded() and job.purpose is not Purpose.FINAL)
 
     def _has_room(self) -> bool:
-        """Whether partials are being decoded that others may join."""
+        """Whether partials are being decoded that others may join at once."""
         most = self._batching.most if self._batching.few else 0
-        return any(step.is_partial and len(step.jobs) < most for step in self._decoding)
+        return any(
+            step.is_partial and 0 < len(step.jobs) < most and not (step.apart or step.waits)
+            for step in self._decoding
+        )
 
     def _decoding_partials(self) -> int:
-        """How many workers decode partials."""
-        return sum(any(job.is_partial for job in step.jobs) for step in self._decoding)
+        """How many workers decode partials; those of which all are urgent count where others may
+        join.
+        """
+        joined = self._batching.few > 0
+        return sum(
+            any(job.is_partial and (joined or not job.is_urgent) for job in step.jobs)
+            for step in self._decoding
+            if not step.waits
+        )
 
     def _by_rank(self, jobs: Iterable[Job]) -> list[Job]:
         return sorted(jobs, key=lambda job: job.rank)

@@ -13,7 +13,8 @@ rows of a window keep MLAS's panels (its strides times 128) whole. So guesses an
 change a text; of the log-probability only the last sum, over the vocabulary, is split by the number
 of rows (1e-6).
 
-What the decoder sees of a window is in int8 as well, a quarter of the memory that each step reads.
+What the decoder sees of a window is in 8 bits as well, three eighths of the memory that each step
+would read: keys in one part, values and the shares of attention in two, which add up to 15 bits.
 Keys and values are what is packed, the columns of a product: so few rows, one or two for each
 window in most steps, cost little. A text's own keys and values are floats, and laid out for few
 rows and many positions: the keys are the left operand, which MLAS reads in place, and the few
@@ -306,6 +307,8 @@ class _Layers(Int8Writer):
         never[setting("suppress_ids")] = never[len(table) :] = BLOCKED
         logits = self.dense(rows, self.middles(rows), padded, None, before_scaling=never)
         at_first = np.array([setting("suppress_ids_begin")], np.int64)
+        if not at_first.size:
+            return logits
         count = self.node("Concat", self._count(rows), self.integers(1), axis=0)
         places = self.node("Tile", self.constant(at_first), count)
         penalty = self.node("Gather", self.floats(np.where(_IS_FIRST, BLOCKED, 0)), "rules")

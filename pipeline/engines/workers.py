@@ -4,6 +4,7 @@ It knows no Triton: a window comes with a callback, which is called once with it
 the error.
 """
 
+import itertools
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -113,12 +114,12 @@ class EngineWorkers:
 
     def _decode(self, step: Decode) -> None:
         """Decode a batch. Where it fails, each window is tried alone: one must not spoil others."""
-        jobs = [*step.jobs]
         try:
-            self._decode_together(step, jobs)
+            self._decode_together(step)
         except Exception as error:
-            for job in [*step.jobs]:
-                if len(jobs) > 1:
+            left = [*step.jobs]
+            for job in left:
+                if len(left) > 1:
                     self._decode_alone(step, job)
                 else:
                     self._finish(step, job, error)
@@ -126,17 +127,18 @@ class EngineWorkers:
             self._schedule.decoded(step)
             self._changed.notify_all()
 
-    def _decode_together(self, step: Decode, jobs: list[Job]) -> None:
-        """`jobs`: of the step; those that join are added."""
+    def _decode_together(self, step: Decode) -> None:
+        numbers = itertools.count()
+        jobs = {next(numbers): job for job in step.jobs}  # those that are not over yet
 
         def joining() -> list[Encoded]:
             more = self._between_steps(step)
-            jobs.extend(more)
+            jobs.update({next(numbers): job for job in more})
             return _encoded(more)
 
-        for i, beams in self._engine.decode(_encoded(jobs), joining):
+        for i, beams in self._engine.decode(_encoded(step.jobs), joining):
             self._stuck.begins(id(step))
-            self._finish(step, jobs[i], beams)
+            self._finish(step, jobs.pop(i), beams)
 
     def _between_steps(self, step: Decode) -> list[Job]:
         """Do what comes first; what joins the step comes back."""
@@ -150,6 +152,7 @@ class EngineWorkers:
             return self._schedule.joining(step)
 
     def _decode_alone(self, step: Decode, job: Job) -> None:
+        self._stuck.begins(id(step))
         try:
             for _, beams in self._engine.decode(_encoded([job]), nobody_joins):
                 self._finish(step, job, beams)
@@ -157,8 +160,10 @@ class EngineWorkers:
             self._finish(step, job, error)
 
     def _finish(self, step: Decode, job: Job, result: list[Hypothesis] | Exception) -> None:
+        job.encoded = None  # megabytes, and a batch that others join may be long
         with self._changed:
             self._schedule.finished(step, job)
+            self._changed.notify()
         _tell(job, result)
 
 

@@ -79,6 +79,34 @@ def test_neither_guesses_nor_the_windows_beside_it_change_a_text(
             np.testing.assert_allclose(found.log_probs, alone[i].log_probs, atol=SAME_LOG_PROB)
 
 
+def test_windows_that_join_those_under_way_change_no_text(
+    onnx_engine: OnnxEngine, windows: list[Encoded]
+) -> None:
+    tokenizer = onnx_engine.tokenizer
+    long = asked(tokenizer, JFK, prompt=" ".join(["So many words that it takes two steps."] * 8))
+    whole = replace(long, features=np.resize(long.features, (MAX_MEL_FRAMES, 80)))
+    rare = asked(tokenizer, ARCTIC, beam_width=2)
+    known = [*windows, *(onnx_engine.encode(request) for request in (long, whole, rare))]
+    alone = [decode(onnx_engine, window)[0] for window in known]
+    chance = random.Random(2)
+    for trial in range(6):
+        order = [chance.randrange(len(known)) for _ in range(10)]
+        left = []
+        for place, i in enumerate(order):
+            stream = 10_000 + 100 * trial + place
+            onnx_engine._last.remember((stream, 0), guess(alone, i, chance))
+            left.append(at(known[i], stream))
+        first = [left.pop(0) for _ in range(chance.randint(1, 3))]
+
+        def joining(left: list[Encoded] = left) -> list[Encoded]:
+            return [left.pop(0) for _ in range(min(len(left), chance.choice([0, 0, 1, 2])))]
+
+        found = dict(onnx_engine.decode(first, joining))
+        assert sorted(found) == list(range(10 - len(left)))
+        for i, beams in found.items():
+            assert beams[0].tokens == alone[order[i]].tokens
+
+
 def guess(texts: list[Hypothesis], i: int, chance: random.Random) -> list[int]:
     """A window's text or another one, with some tokens replaced, left out or put in."""
     tokens = [*texts[chance.choice([i, i, chance.randrange(len(texts))])].tokens]

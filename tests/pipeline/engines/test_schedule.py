@@ -21,9 +21,9 @@ FINAL, EARLY, PARTIAL = Purpose.FINAL, Purpose.EARLY, Purpose.PARTIAL
 
 
 def window(
-    number: int, purpose: Purpose = FINAL, stream: int = 0, utterance: int = 0, frames: int = 2
+    number: int, purpose: Purpose = FINAL, stream: int = 0, utterance: int = 0
 ) -> EngineRequest:
-    features = np.zeros((frames, 80), np.float16)
+    features = np.zeros((2, 80), np.float16)
     return EngineRequest(features, [number], 10, place=Place(stream, utterance, purpose))
 
 
@@ -395,6 +395,87 @@ def test_nothing_is_done_between_the_steps_of_a_final() -> None:
     assert joined(engine, decoding) == []
 
 
+def test_what_is_decoded_between_two_steps_is_not_joined_and_does_nothing_in_between() -> None:
+    engine = Engine(max_batch=8, few=2)
+    engine.has_shown(3, 4, 5)
+    decoding = decode_partial(engine, 1)
+    engine.add(window(2, FINAL, 2))
+    engine.report(engine.step() or nothing())
+    apart = engine.schedule.between_steps(decoding)
+    assert isinstance(apart, Decode)
+    engine.add(window(3, PARTIAL, 3))
+    engine.report(engine.step() or nothing())
+    engine.add(window(4, PARTIAL, 4), window(5, PARTIAL, 5), window(6, FINAL, 6))
+    assert joined(engine, apart) == []
+    assert engine.schedule.between_steps(apart) is None
+    engine.report(apart)
+    assert joined(engine, decoding) == [3]
+
+
+def test_while_partials_stand_still_a_free_worker_decodes_others() -> None:
+    engine = Engine(max_batch=8, few=2)
+    engine.has_shown(3)
+    decoding = decode_partial(engine, 1)
+    engine.add(window(2, FINAL, 2))
+    engine.report(engine.step() or nothing())
+    assert isinstance(engine.schedule.between_steps(decoding), Decode)
+    engine.add(window(3, PARTIAL, 3))
+    engine.report(engine.step() or nothing())
+    assert numbers(engine.step()) == [3]
+
+
+def test_a_full_batch_gives_way_to_finals_even_while_many_wait() -> None:
+    engine = Engine(max_batch=1, few=1)
+    engine.has_shown(3)
+    decoding = decode_partial(engine, 1)
+    engine.add(window(2, FINAL, 2))
+    engine.report(engine.step() or nothing())
+    engine.add(window(3, PARTIAL, 3))
+    step = engine.schedule.between_steps(decoding)
+    assert isinstance(step, Decode)
+    assert numbers(step) == [2]
+
+
+class Worker:
+    """What a thread is doing: a step, and inside of it what it does between two of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._doing: list[Encode | Decode] = []
+
+    def go_on(self) -> list[Job]:
+        """One thing; who is answered by it."""
+        schedule = self._engine.schedule
+        if not self._doing:
+            step = self._engine.step()
+            self._doing += [step] if step is not None else []
+            return []
+        step = self._doing[-1]
+        if isinstance(step, Encode):
+            self._engine.report(step)
+            self._end(step)
+            return []
+        job = step.jobs[0]
+        schedule.finished(step, job)
+        if not step.jobs:
+            schedule.decoded(step)
+            self._end(step)
+        elif (first := schedule.between_steps(step)) is not None:
+            self._doing.append(first)
+        else:
+            schedule.joining(step)
+        return [job]
+
+    @property
+    def depth(self) -> int:
+        return len(self._doing)
+
+    def _end(self, step: Encode | Decode) -> None:
+        self._doing.remove(step)
+        if self._doing and isinstance(outer := self._doing[-1], Decode):
+            self._engine.schedule.joining(outer)
+
+
 @pytest.mark.parametrize("few", [0, 2])
 @settings(max_examples=300, deadline=None)
 @given(
@@ -413,31 +494,24 @@ def test_everybody_is_answered_once_whatever_the_workers_do(
     workers: int,
     chance: random.Random,
 ) -> None:
-    engine = Engine(max_batch=3, few=few)
+    engine = Engine(max_batch=3, workers=workers, few=few)
+    threads = [Worker(engine) for _ in range(workers)]
     answered: list[int] = []
-    busy: list[Encode | Decode] = []
     todo = list(enumerate(windows))
-    while todo or busy or not engine.schedule.is_empty:
+    idle = 0
+    while todo or not engine.schedule.is_empty:
         if todo and chance.random() < 0.5:
             index, (purpose, stream, utterance, key) = todo.pop(0)
             request = window(key, purpose, stream, utterance)
             place = bytes([key, purpose, stream, utterance])
             engine.schedule.add(request, place, lambda _, index=index: answered.append(index))  # type: ignore[misc]
-        while len(busy) < workers and (step := engine.step()) is not None:
-            busy.append(step)
-        decoding = [step for step in busy if isinstance(step, Decode)]
-        if few and decoding and chance.random() < 0.5:
-            one = chance.choice(decoding)
-            if (first := engine.schedule.between_steps(one)) is not None:
-                busy.append(first)
-            engine.schedule.joining(one)
-        elif busy:
-            done = busy.pop(chance.randrange(len(busy)))
-            jobs = [*done.jobs] if isinstance(done, Decode) else []
-            engine.report(done)
-            for job in jobs:
+        for thread in chance.sample(threads, workers):
+            for job in thread.go_on():
                 for tell in job.waiters + job.riders:
                     tell(Answer([]))
+            assert thread.depth <= 2
+        idle = 0 if any(thread.depth for thread in threads) or todo else idle + 1
+        assert idle < 3, "workers do nothing while windows wait"
     assert sorted(answered) == list(range(len(windows)))
 
 

@@ -1,8 +1,11 @@
 """The engine's threads: what waits is decoded together, and one window's error is its own."""
 
+import gc
 import itertools
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,8 +205,8 @@ def partial(stream: int) -> EngineRequest:
 
 @pytest.fixture
 def stepping(answers: Answers) -> Iterator[tuple[EngineWorkers, SteppingEngine]]:
-    """One thread, which has decoded one of two partials and waits for the gate. Utterance 0 of
-    streams 1 to 4 has shown something before.
+    """One thread, which has decoded the first of partials 11, 12 and 13 and waits for the gate.
+    Utterance 0 of streams 1 to 4 has shown something before.
     """
     engine = SteppingEngine()
     worker = EngineWorkers(engine, 1, MAX_BATCH)
@@ -213,13 +216,14 @@ def stepping(answers: Answers) -> Iterator[tuple[EngineWorkers, SteppingEngine]]
     answers.wait_for(4)
     engine.gate.clear()
     engine.entered.clear()
-    with worker._changed:  # both come at once, so that they are decoded together
-        for stream in (1, 2):
+    with worker._changed:  # all come at once, so that they are decoded together
+        for stream in (1, 2, 3):
             number = 10 + stream
             worker._schedule.add(partial(stream), key(number), answers.callback(number))
         worker._changed.notify()
     assert engine.entered.wait(LIMIT_S)
     answers.received.clear()
+    engine.batches.clear()
     yield worker, engine
     engine.gate.set()
     worker.stop()
@@ -240,38 +244,74 @@ def test_partials_join_those_that_are_being_decoded(
     stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
 ) -> None:
     worker, engine = stepping
-    worker.submit(partial(3), key(13), answers.callback(13))
-    engine.batches.clear()
+    worker.submit(partial(4), key(14), answers.callback(14))
     engine.gate.set()
-    answers.wait_for(2)
-    assert answers.numbers == [12, 13]
-    assert engine.batches == [[12, 13], [13]]  # two steps of one batch
+    answers.wait_for(3)
+    assert answers.numbers == [12, 13, 14]
+    assert engine.batches == [[12, 13], [13, 14], [14]]  # steps of one batch
 
 
 def test_what_is_urgent_is_done_between_two_steps_of_partials(
     stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
 ) -> None:
+    """It is encoded before one step and decoded before the next."""
     worker, engine = stepping
-    worker.submit(partial(3), key(13), answers.callback(13))
-    worker.submit(partial(4), key(14), answers.callback(14))
     worker.submit(request(20, Place(9)), key(20), answers.callback(20))
     engine.gate.set()
-    answers.wait_for(4)
-    assert sorted(answers.numbers) == [12, 13, 14, 20]
-    assert answers.numbers.index(20) < answers.numbers.index(14)
+    answers.wait_for(3)
+    assert answers.numbers == [12, 20, 13]
+    assert engine.batches == [[12, 13], [20], [13]]
 
 
 def test_a_window_that_joins_and_fails_does_not_spoil_the_others(
     stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
 ) -> None:
     worker, engine = stepping
-    spoiled = request(SPOILED, Place(3, 0, Purpose.PARTIAL))
+    spoiled = request(SPOILED, Place(4, 0, Purpose.PARTIAL))
     worker.submit(spoiled, key(SPOILED), answers.callback(SPOILED))
     engine.gate.set()
-    answers.wait_for(2)
+    answers.wait_for(3)
     results = dict(answers.received)
     assert isinstance(results[SPOILED], ValueError)
     assert results[12] == Answer([Hypothesis([12], [0.0])])
+    assert results[13] == Answer([Hypothesis([13], [0.0])])
+
+
+def test_a_batch_that_others_join_keeps_nothing_of_those_that_are_over(answers: Answers) -> None:
+    """Each window is megabytes, and under load a batch may never be empty."""
+    encoded: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    class Watched(SteppingEngine):
+        batching = Batching(most=2, few=2)
+
+        def encode(self, request: EngineRequest) -> Encoded:
+            window = super().encode(request)
+            encoded.append(weakref.ref(window.states))
+            return window
+
+        def decode(self, windows: Sequence[Encoded], joining: Joining) -> Iterator[Decoded]:
+            prompts = [window.request.prompt for window in windows]
+            del windows
+            for i in itertools.count():
+                yield i, [Hypothesis(prompts[i], [0.0])]
+                gc.collect()
+                alive.append(sum(states() is not None for states in encoded))
+                prompts += [window.request.prompt for window in joining()]
+                if i + 1 == len(prompts):
+                    return
+
+    worker = EngineWorkers(Watched(), 1)
+    count = 40
+    with worker._changed:
+        for number in range(count):
+            place = Place(number + 1, 0, Purpose.PARTIAL)
+            worker._schedule.add(request(number, place), key(number), answers.callback(number))
+        worker._changed.notify()
+    answers.wait_for(count)
+    worker.stop()
+    assert len(alive) == count
+    assert max(alive) <= 6
 
 
 def test_an_answer_that_cannot_be_delivered_does_not_end_the_thread(
