@@ -8,9 +8,9 @@ Workers ask for the next step, do it and report back. Rules:
    decoded yet: they cost nothing more and are answered with the newer one's text.
 3. Equal windows are one job.
 4. Encoding is done window by window, decoding together: a step for several windows costs little
-   more than a step for one (`Batching`). While as many workers as may
-   decode partials do, the others encode the next, and do not decode partials beside them until a
-   batch is full: windows wait for each other only under load.
+   more than a step for one (`Batching`). While half of the workers decode partials the others
+   encode the next, and do not decode partials beside them until a batch is full: windows wait for
+   each other only under load.
 5. Where an engine can (`Batching.few`), partials join others that are being decoded, between two
    steps of the decoder: in-flight batching. What is urgent is decoded apart and at once, by a free
    worker or between two such steps. While many windows wait it counts most how much is decoded
@@ -253,9 +253,7 @@ class Schedule:
         )
 
     def _decoding_partials(self) -> int:
-        """How many workers decode partials; those of which all are urgent count where others may
-        join.
-        """
+        """How many workers decode partials. Where none can join them, first ones do not count."""
         joined = self._batching.few > 0
         return sum(
             any(job.is_partial and (joined or not job.is_urgent) for job in step.jobs)
