@@ -162,4 +162,4 @@ def test_the_real_ensemble_gives_the_finals_that_the_gateway_gives(
     direct = [clip, "--triton", f"{host}:{port}", "--language", "es", "--speed", "0"]
     assert triton_stream.main(direct) == 0
     assert capsys.readouterr().out == through_the_gateway
-    assert "volver a grabar su mensaje" in through_the_gateway
+    assert "Marque número 2 para escucharlo" in through_the_gateway
