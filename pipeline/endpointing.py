@@ -273,8 +273,6 @@ class Endpointer:
             return None
         if self._waits_for_segment() or self._waits_for_partial():
             return None
-        if self.position < self._no_partial_before:
-            return None
         window = self._take_partial(utterance)
         return replace(window, interrupted=utterance.silence_frame is None)
 
@@ -286,7 +284,7 @@ class Endpointer:
 
     def _waits_for_partial(self) -> bool:
         if self._partial_in_flight is None:
-            return False
+            return self.position < self._no_partial_before
         return self.position - self._partial_in_flight[1] < PARTIAL_PATIENCE_SAMPLES
 
     def _speech_end(self) -> int:

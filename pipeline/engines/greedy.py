@@ -1,29 +1,23 @@
 """Greedy decoding of several windows at once, step by step, with guesses (`speculation`).
 
 It knows arrays and a step, no model file. Its texts depend on neither the guesses nor the
-windows decoded together: see `pipeline.engines.whisper_graphs`.
+windows decoded together: see `pipeline.engines.whisper_layers`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.request import CrossAttention, Hypothesis
+from pipeline.engines.cross_attention import CrossAttention, Silence, side_by_side
+from pipeline.engines.decoder_graph import BLOCKED, FEWEST_SLOTS, FIRST_TEXT, MOST_SLOTS, TEXT
+from pipeline.engines.request import Hypothesis
 from pipeline.engines.speculation import GUESSED_AFTER_MISS, continuation
-from pipeline.engines.whisper_graphs import (
-    BLOCKED,
-    FEWEST_SLOTS,
-    FIRST_TEXT,
-    MOST_SLOTS,
-    PLACES,
-    TEXT,
-)
+from pipeline.engines.whisper_layers import PLACES
 from pipeline.tokens import MAX_TEXT_TOKENS
 
-Scalar = TypeVar("Scalar", bound=np.generic)
 Floats = NDArray[np.float32]
 Step = Callable[[Mapping[str, NDArray[np.generic]]], list[NDArray[np.generic]]]
 """Inputs by name in, the outputs in their order out."""
@@ -52,36 +46,6 @@ class Vocabulary:
     positions: NDArray[np.floating[Any]]
     """[places, width]"""
     end: int
-
-
-class Silence:
-    """What the decoder sees behind every window, for windows of any length.
-
-    Of the silence up to 30 s every `stride`-th state is seen, and stands for those around it: the
-    logarithm of their number is added to its score, so that it gets their share of attention.
-    """
-
-    def __init__(
-        self, seen: CrossAttention, sampled: int, stride: int, states: int, silent_from: int
-    ) -> None:
-        """`seen`: of so many `sampled` states; `states`: how many they stand for in all, of which
-        those before `silent_from` are not silent and never seen.
-        """
-        self.seen = _side_by_side([seen])
-        self.places = seen.places
-        self._stride = stride
-        self._states = states
-        self._silent_from = silent_from
-        self._sampled = sampled
-
-    def bias(self, window_states: int) -> Floats:
-        """What is added to the scores of the sampled states behind a window: [places]."""
-        begins = np.arange(self._sampled) * self._stride
-        ends = np.minimum(begins + self._stride, self._states)
-        counts = np.clip(ends - np.maximum(begins, max(window_states, self._silent_from)), 0, None)
-        bias = np.full(self.places, BLOCKED, np.float32)
-        bias[np.flatnonzero(counts)] = np.log(counts[counts > 0])
-        return bias
 
 
 class GreedyDecoder:
@@ -284,7 +248,7 @@ class _Batch:
 
     def _see(self) -> None:
         """What the decoder sees of the windows, and of the silence behind them."""
-        self._cross = _side_by_side([text.task.seen for text in self.texts])
+        self._cross = side_by_side([text.task.seen for text in self.texts])
         silence, places = self._silence.places, self._cross.places
         self._cross_bias = np.full((1, len(self.texts), 1, silence + places), BLOCKED, np.float32)
         for i, text in enumerate(self.texts):
@@ -387,30 +351,6 @@ def _agreed(guess: Sequence[int], best: Sequence[int]) -> int:
     """How many tokens of a guess the decoder says itself, one after the other."""
     pairs = enumerate(zip(guess, best, strict=False))
     return next((i for i, (guessed, said) in pairs if guessed != said), len(guess))
-
-
-def _side_by_side(windows: Sequence[CrossAttention]) -> CrossAttention:
-    """Arrays [layers, heads, ...] as [layers, heads, windows, ...], places padded with 0."""
-    places = max(window.places for window in windows)
-    return CrossAttention(
-        _joined([window.keys for window in windows], -1, places),
-        _joined([window.key_scales for window in windows], -1, places),
-        _joined([window.values for window in windows], -2, places),
-        np.stack([window.value_scales for window in windows], axis=2),
-    )
-
-
-def _joined(arrays: Sequence[NDArray[Scalar]], axis: int, places: int) -> NDArray[Scalar]:
-    """`axis`: where the places are."""
-    if len(arrays) == 1:
-        return arrays[0][:, :, np.newaxis]
-    shape = list(arrays[0].shape)
-    shape[axis] = places
-    joined = np.zeros((*shape[:2], len(arrays), *shape[2:]), arrays[0].dtype)
-    for i, array in enumerate(arrays):
-        rows, columns = array.shape[2:]
-        joined[:, :, i, :rows, :columns] = array
-    return joined
 
 
 def _padded(places: int) -> int:

@@ -41,7 +41,7 @@ def exactness_graph(signed: bool) -> bytes:
 
 
 class Int8Writer(GraphWriter):
-    """Adds int8 products. What runs between the nodes is [rows, values]."""
+    """Adds int8 products, of rows [rows, values] unless they say otherwise."""
 
     def __init__(self, signed: bool) -> None:
         super().__init__()
@@ -80,10 +80,13 @@ class Int8Writer(GraphWriter):
         """A constant of float32."""
         return self.constant(np.ascontiguousarray(values, np.float32))
 
+    def count(self, rows: str) -> str:
+        """How many rows a tensor has, [1]."""
+        return self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
+
     def middles(self, rows: str) -> str:
         """`middle` for each row of a tensor."""
-        count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
-        return self.node("Expand", self.middle, count)
+        return self.node("Expand", self.middle, self.count(rows))
 
     def quantized_rows(self, rows: str, zero: str, zeros: str | None = None) -> tuple[str, str]:
         """Rows [rows, values] in 8 bits about a zero point, and each row's scale, [rows].

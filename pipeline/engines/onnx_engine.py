@@ -17,14 +17,16 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.audio import MAX_ENCODER_STATES
+from pipeline.engines.cross_attention import CrossAttention, Silence
 from pipeline.engines.ctranslate2_engine import CTranslate2Engine, EngineSettings
+from pipeline.engines.decoder_graph import LANGUAGE, decoder_graph
+from pipeline.engines.encoder_graph import encoder_graph, silence_graph
 from pipeline.engines.graft import silence_behind_speech
-from pipeline.engines.greedy import GreedyDecoder, Silence, Task, Vocabulary
+from pipeline.engines.greedy import GreedyDecoder, Task, Vocabulary
 from pipeline.engines.int8_graph import exactness_graph
 from pipeline.engines.loops import full_window, is_loop
 from pipeline.engines.request import (
     NOTHING,
-    CrossAttention,
     Decoded,
     Encoded,
     EngineRequest,
@@ -32,12 +34,6 @@ from pipeline.engines.request import (
 )
 from pipeline.engines.schedule import Batching, Joining, nobody_joins
 from pipeline.engines.speculation import LastTexts
-from pipeline.engines.whisper_graphs import (
-    LANGUAGE,
-    decoder_graph,
-    encoder_graph,
-    silence_graph,
-)
 from pipeline.engines.whisper_weights import WhisperWeights, read_weights
 from pipeline.tokens import WhisperTokenizer
 

@@ -6,12 +6,12 @@ It knows no engine and no Triton API. Tensors come and go with a batch dimension
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio import MAX_MEL_FRAMES, MEL_FRAMES_PER_STATE
+from pipeline.engines.cross_attention import CrossAttention
 
 PADDING = -1
 """What `output_ids` is padded with, as TensorRT-LLM's backend does."""
@@ -83,25 +83,6 @@ class Hypothesis:
 
 
 NOTHING = Hypothesis([], [])
-
-
-class CrossAttention(NamedTuple):
-    """What a decoder's layers see of encoder states, padded to some number of places: keys and
-    values in 8 bits, and what they are multiplied with.
-    """
-
-    keys: NDArray[np.int8 | np.uint8]
-    """[layers, heads, size, places]"""
-    key_scales: NDArray[np.float32]
-    """[layers, heads, 1, places]"""
-    values: NDArray[np.int8 | np.uint8]
-    """[layers, heads, places, 2 * size]: high and low parts, which are added"""
-    value_scales: NDArray[np.float32]
-    """[layers, heads, 1, 2 * size]"""
-
-    @property
-    def places(self) -> int:
-        return int(self.keys.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)

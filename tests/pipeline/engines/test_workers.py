@@ -222,22 +222,16 @@ def stepping(answers: Answers) -> Iterator[tuple[EngineWorkers, SteppingEngine]]
             worker._schedule.add(partial(stream), key(number), answers.callback(number))
         worker._changed.notify()
     assert engine.entered.wait(LIMIT_S)
-    answers.received.clear()
+    del answers.received[:4]
     engine.batches.clear()
     yield worker, engine
     engine.gate.set()
     worker.stop()
 
 
-def test_each_window_is_answered_as_soon_as_its_text_is_known(answers: Answers) -> None:
-    engine = SteppingEngine()
-    worker = EngineWorkers(engine, 1, MAX_BATCH)
-    for number in (1, 2):
-        worker.submit(request(number), key(number), answers.callback(number))
-    answers.wait_for(1)  # whatever is decoded together, the gate is shut behind the first
-    engine.gate.set()
-    worker.stop()
-    assert answers.numbers == [1, 2]
+@pytest.mark.usefixtures("stepping")
+def test_a_window_is_answered_as_soon_as_its_text_is_known(answers: Answers) -> None:
+    assert answers.numbers == [11]
 
 
 def test_partials_join_those_that_are_being_decoded(
@@ -246,8 +240,8 @@ def test_partials_join_those_that_are_being_decoded(
     worker, engine = stepping
     worker.submit(partial(4), key(14), answers.callback(14))
     engine.gate.set()
-    answers.wait_for(3)
-    assert answers.numbers == [12, 13, 14]
+    answers.wait_for(4)
+    assert answers.numbers == [11, 12, 13, 14]
     assert engine.batches == [[12, 13], [13, 14], [14]]  # steps of one batch
 
 
@@ -258,8 +252,8 @@ def test_what_is_urgent_is_done_between_two_steps_of_partials(
     worker, engine = stepping
     worker.submit(request(20, Place(9)), key(20), answers.callback(20))
     engine.gate.set()
-    answers.wait_for(3)
-    assert answers.numbers == [12, 20, 13]
+    answers.wait_for(4)
+    assert answers.numbers == [11, 12, 20, 13]
     assert engine.batches == [[12, 13], [20], [13]]
 
 
@@ -270,7 +264,7 @@ def test_a_window_that_joins_and_fails_does_not_spoil_the_others(
     spoiled = request(SPOILED, Place(4, 0, Purpose.PARTIAL))
     worker.submit(spoiled, key(SPOILED), answers.callback(SPOILED))
     engine.gate.set()
-    answers.wait_for(3)
+    answers.wait_for(4)
     results = dict(answers.received)
     assert isinstance(results[SPOILED], ValueError)
     assert results[12] == Answer([Hypothesis([12], [0.0])])

@@ -1,17 +1,4 @@
-"""Whisper's encoder and decoder as ONNX graphs that keep their weights packed.
-
-CTranslate2's int8 products on the CPU pack all weights anew in each decoder step (oneDNN), more
-than half of a step for one window. ONNX Runtime packs constant weights once, at load. The numbers
-are CTranslate2's: weights int8 with a scale for each output, activations int8 with a scale for each
-row, products exact in int32.
-
-What decides a text does not depend, bit for bit, on the rows beside a row: int32 is exact, and no
-sum of floats is split otherwise for another number of rows. Where a sum of floats is over
-positions, positions have fixed places and their number is padded to a multiple of `PLACES`, which
-is what MLAS's vectors and their unrolling divide; padding adds exact zeros. At most `MOST_SLOTS`
-rows of a window keep MLAS's panels (its strides times 128) whole. So guesses and batches do not
-change a text; of the log-probability only the last sum, over the vocabulary, is split by the number
-of rows (1e-6).
+"""A step of Whisper's decoder as an ONNX graph: see `whisper_layers`.
 
 What the decoder sees of a window is in 8 bits as well, three eighths of the memory that each step
 would read: keys in one part, values and the shares of attention in two, which add up to 15 bits.
@@ -21,16 +8,13 @@ rows and many positions: the keys are the left operand, which MLAS reads in plac
 queries the right one, which it copies first.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from pipeline.engines.int8_graph import OPSET, Floats, Int8Writer
+from pipeline.engines.int8_graph import OPSET
+from pipeline.engines.whisper_layers import WhisperLayers, seen_kinds
 from pipeline.engines.whisper_weights import WhisperWeights
 from pipeline.onnx_format import Kind
 
-PLACES = 64
-"""Numbers of positions (of a window, of a text) are padded to a multiple of this."""
 FEWEST_SLOTS = 2
 """For each window in a step: MLAS takes another path for one."""
 MOST_SLOTS = 32
@@ -49,44 +33,6 @@ RUN = 256
 """Tokens of the vocabulary among which the most probable one is looked for first."""
 
 
-def encoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
-    """The encoder, with what the decoder's layers see of its states.
-
-    Inputs:
-        features: float32 [frames, n_mels].
-
-    Outputs:
-        states: float32 [frames / 2, width].
-        cross_keys: [decoder layers, heads, size, places], in 8 bits as weights are stored; size is
-            width / heads, places are frames / 2 padded to a multiple of PLACES.
-        cross_key_scales: float32 [decoder layers, heads, 1, places].
-        cross_values: [decoder layers, heads, places, 2 * size], like keys: high and low parts.
-        cross_value_scales: float32 [decoder layers, heads, 1, 2 * size].
-    """
-    graph = _Layers(weights, signed)
-    states = graph.encoder("features")
-    graph.node("Identity", states, outputs=["states"])
-    graph.cross_attention_inputs(states)
-    size = weights.shape
-    states_kind: Kind = ("float32", ["states", size.width])
-    outputs = {"states": states_kind, **_encoded_kinds(weights, signed)}
-    return graph.model(OPSET, {"features": ("float32", ["frames", size.n_mels])}, outputs)
-
-
-def silence_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
-    """What the decoder's layers see of given states.
-
-    Inputs:
-        states: float32 [states, width].
-
-    Outputs: those of `encoder_graph` but `states`.
-    """
-    graph = _Layers(weights, signed)
-    graph.cross_attention_inputs("states")
-    states: Kind = ("float32", ["states", weights.shape.width])
-    return graph.model(OPSET, {"states": states}, _encoded_kinds(weights, signed))
-
-
 def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     """One step of the decoder: rows (tokens) of several windows, of each as many as it likes.
 
@@ -102,8 +48,7 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
             row; nowhere for a slot that holds none.
         text_bias: float32 [1, windows, slots, text places]: 0 for what a row may see, else BLOCKED.
         past_keys_i, past_values_i: of the text so far; zeros where there is none yet.
-        cross_keys_i, cross_key_scales_i, cross_values_i, cross_value_scales_i: what
-            `encoder_graph` gives, [heads, windows, ...].
+        cross_keys_i and so on: what `encoder_graph` gives, [heads, windows, ...].
         silence_keys_i and so on: of the silence, for all windows: 1 in place of windows.
         cross_bias: float32 [1, windows, 1, silence places + window places].
         cross_split: int64 [2]: silence places, window places.
@@ -115,8 +60,8 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
         log_probs: float32 [wanted, 1]: its log-probability among those that the rule allows.
         new_keys_i, new_values_i: of the slots, with slots in place of places.
     """
-    graph = _Layers(weights, signed)
-    graph.decoder()
+    graph = _Decoder(weights, signed)
+    graph.step()
     text: Kind = ("float32", [1, "windows", "slots", "text"])
     inputs: dict[str, Kind] = {
         "embedded": ("float32", ["rows", weights.shape.width]),
@@ -140,146 +85,29 @@ def decoder_graph(weights: WhisperWeights, signed: bool = True) -> bytes:
     return graph.model(OPSET, inputs, outputs)
 
 
-class _Layers(Int8Writer):
-    """Adds Whisper's layers, named as CTranslate2 names them."""
+class _Decoder(WhisperLayers):
+    """Adds the decoder's parts."""
 
-    def __init__(self, weights: WhisperWeights, signed: bool) -> None:
-        super().__init__(signed)
-        self._weights = weights
-        self.heads = weights.shape.heads
-        self._width = weights.shape.width
-        self.size = self._width // self.heads
-
-    def encoder(self, features: str) -> str:
-        """Features [frames, n_mels] as states [frames / 2, width]."""
-        rows = self._stem(features)
-        middles = self.middles(rows)
-        for i in range(self._weights.shape.encoder_layers):
-            layer = f"encoder/layer_{i}"
-            seen = self._self_attention(self._norm(rows, f"{layer}/self_attention"), middles, layer)
-            rows = self.node(
-                "Add", rows, self._layer(seen, middles, f"{layer}/self_attention/linear_1")
-            )
-            rows = self._feed_forward(rows, middles, layer)
-        return self._norm(rows, "encoder")
-
-    def cross_attention_inputs(self, states: str) -> None:
-        """The outputs `cross_...` of states [states, width].
-
-        Padding repeats the last state: it is blocked, and must only be finite. A key has a scale
-        for its place, a value for what it is of: products take scales of columns.
-        """
-        layers = self._weights.shape.decoder_layers
-        rows = self._padded(states)
-        middles = self.middles(rows)
-        by_head = self.node("Reshape", self._seen(rows, middles, 0), self.integers(-1, self.size))
-        keys, key_scales = self.quantized_rows(by_head, self.zero_point)
-        high, low, scales = self.columns_quantized_finely(self._seen(rows, middles, 1))
-        outer = (layers, self.heads)
-        by_column = self.integers(-1, *outer, self.size)
-        parts = (self.node("Reshape", part, by_column) for part in (high, low))
-        values = self.node("Concat", *parts, axis=3)
-        for name, part, shape, perm in (
-            ("cross_keys", keys, (-1, *outer, self.size), [1, 2, 3, 0]),
-            ("cross_key_scales", key_scales, (-1, *outer, 1), [1, 2, 3, 0]),
-            ("cross_values", values, (-1, *outer, 2 * self.size), [1, 2, 0, 3]),
-        ):
-            split = self.node("Reshape", part, self.integers(*shape))
-            self.node("Transpose", split, outputs=[name], perm=perm)
-        by_layer = self.integers(*outer, 1, self.size)
-        of_parts = (
-            self.node("Reshape", it, by_layer)
-            for it in (scales, self.node("Mul", scales, self.low_step))
-        )
-        self.node("Concat", *of_parts, outputs=["cross_value_scales"], axis=3)
-
-    def _seen(self, rows: str, middles: str, half: int) -> str:
-        """Keys (0) or values (1) of all layers side by side: [rows, layers * width]."""
-        layers = range(self._weights.shape.decoder_layers)
-        names = [f"decoder/layer_{i}/attention/linear_1" for i in layers]
-        own = slice(half * self._width, (half + 1) * self._width)
-        weights, bias = (
-            np.concatenate([self._weights.float32(f"{name}/{it}")[own] for name in names])
-            for it in ("weight", "bias")
-        )
-        return self.dense(rows, middles, weights, bias)
-
-    def _padded(self, states: str) -> str:
-        """States [states, width], padded to a multiple of PLACES."""
-        count = self.node("Slice", self.node("Shape", states), self.integers(0), self.integers(1))
-        more = self.node("Mod", self.node("Neg", count), self.integers(PLACES))
-        padding = self.node("Concat", self.integers(0, 0), more, self.integers(0), axis=0)
-        return self.node("Pad", states, padding, mode="edge")
-
-    def decoder(self) -> None:
+    def step(self) -> None:
         """All of a step, from `embedded` to `best`."""
         rows = "embedded"
         middles = self.middles(rows)
-        step = _Step(self, middles)
-        for i in range(self._weights.shape.decoder_layers):
+        attention = _Attention(self, middles)
+        for i in range(self.weights.shape.decoder_layers):
             layer = f"decoder/layer_{i}"
-            seen = step.text_attention(self._norm(rows, f"{layer}/self_attention"), layer, i)
+            seen = attention.text_attention(self.norm(rows, f"{layer}/self_attention"), layer, i)
             rows = self.node(
-                "Add", rows, self._layer(seen, middles, f"{layer}/self_attention/linear_1")
+                "Add", rows, self.layer(seen, middles, f"{layer}/self_attention/linear_1")
             )
-            seen = step.cross_attention(self._norm(rows, f"{layer}/attention"), layer, i)
-            rows = self.node("Add", rows, self._layer(seen, middles, f"{layer}/attention/linear_2"))
-            rows = self._feed_forward(rows, middles, layer)
-        self._choice(self._norm(self.node("Gather", rows, "wanted"), "decoder"))
-
-    def queries_keys_values(self, rows: str, middles: str, layer: str) -> str:
-        """The three of self-attention side by side, [rows, 3 * width]."""
-        weights, bias = self._scaled_queries(f"{layer}/self_attention/linear_0")
-        return self.dense(rows, middles, weights, bias)
-
-    def split(self, rows: str, layer: str) -> list[str]:
-        """Queries, keys and values, each [rows, width]."""
-        outputs = [f"{layer}/{kind}" for kind in ("queries", "keys", "values")]
-        self.node("Split", rows, outputs=outputs, axis=1)
-        return outputs
+            seen = attention.cross_attention(self.norm(rows, f"{layer}/attention"), layer, i)
+            rows = self.node("Add", rows, self.layer(seen, middles, f"{layer}/attention/linear_2"))
+            rows = self.feed_forward(rows, middles, layer)
+        self._choice(self.norm(self.node("Gather", rows, "wanted"), "decoder"))
 
     def cross_queries(self, rows: str, middles: str, layer: str) -> str:
         """Those of cross-attention [rows, width]."""
-        weights, bias = self._scaled_queries(f"{layer}/attention/linear_0")
+        weights, bias = self.scaled_queries(f"{layer}/attention/linear_0")
         return self.dense(rows, middles, weights, bias)
-
-    def _stem(self, features: str) -> str:
-        """The two convolutions, and the positions."""
-        bins_first = self.node("Transpose", features, perm=[1, 0])
-        values = self.node("Unsqueeze", bins_first, self.integers(0))
-        for name, stride in (("encoder/conv1", 1), ("encoder/conv2", 2)):
-            kernel, bias = (self._weights.float32(f"{name}/{it}") for it in ("weight", "bias"))
-            constants = [self.floats(kernel), self.floats(bias)]
-            values = self.gelu(self.node("Conv", values, *constants, pads=[1, 1], strides=[stride]))
-        rows = self.node("Transpose", self.node("Squeeze", values, self.integers(0)), perm=[1, 0])
-        count = self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
-        positions = self.floats(self._weights.float32("encoder/position_encodings/encodings"))
-        first = [self.integers(0), count, self.integers(0)]
-        return self.node("Add", rows, self.node("Slice", positions, *first))
-
-    def _self_attention(self, rows: str, middles: str, layer: str) -> str:
-        """Of the encoder: every state sees every other."""
-        queries, keys, values = (
-            self.node("Reshape", part, self.integers(-1, self.heads, self.size))
-            for part in self.split(self.queries_keys_values(rows, middles, layer), layer)
-        )
-        scores = self.node(
-            "MatMul",
-            self.node("Transpose", queries, perm=[1, 0, 2]),
-            self.node("Transpose", keys, perm=[1, 2, 0]),
-        )
-        seen = self.node(
-            "MatMul",
-            self.node("Softmax", scores, axis=-1),
-            self.node("Transpose", values, perm=[1, 0, 2]),
-        )
-        by_row = self.node("Transpose", seen, perm=[1, 0, 2])
-        return self.node("Reshape", by_row, self.integers(-1, self._width))
-
-    def _feed_forward(self, rows: str, middles: str, layer: str) -> str:
-        inner = self._layer(self._norm(rows, f"{layer}/ffn"), middles, f"{layer}/ffn/linear_0")
-        outer = self._layer(self.gelu(inner), middles, f"{layer}/ffn/linear_1")
-        return self.node("Add", rows, outer)
 
     def _choice(self, rows: str) -> None:
         """The most probable token of each row [rows, width] among those that its rule allows.
@@ -300,8 +128,8 @@ class _Layers(Int8Writer):
         """Scores of each row [rows, vocabulary padded to a multiple of RUN]; those of tokens that
         its rule for text forbids are low enough to count for nothing.
         """
-        setting = self._weights.setting
-        table = self._weights.float32("decoder/embeddings/weight")
+        setting = self.weights.setting
+        table = self.weights.float32("decoder/embeddings/weight")
         padded = np.pad(table, ((0, -len(table) % RUN), (0, 0)))
         never = np.zeros(len(padded), np.float32)
         never[setting("suppress_ids")] = never[len(table) :] = BLOCKED
@@ -309,7 +137,7 @@ class _Layers(Int8Writer):
         at_first = np.array([setting("suppress_ids_begin")], np.int64)
         if not at_first.size:
             return logits
-        count = self.node("Concat", self._count(rows), self.integers(1), axis=0)
+        count = self.node("Concat", self.count(rows), self.integers(1), axis=0)
         places = self.node("Tile", self.constant(at_first), count)
         penalty = self.node("Gather", self.floats(np.where(_IS_FIRST, BLOCKED, 0)), "rules")
         scores = self.node("GatherElements", logits, places, axis=1)
@@ -328,7 +156,7 @@ class _Layers(Int8Writer):
 
     def _best_language(self, logits: str) -> tuple[str, str]:
         """The same among languages alone."""
-        tokens = np.array(self._weights.setting("lang_ids"), np.int64)
+        tokens = np.array(self.weights.setting("lang_ids"), np.int64)
         scores = self.node("Gather", logits, self.constant(tokens), axis=1)
         shares = self.node("Softmax", scores)
         place = self.node("ArgMax", scores, axis=1, keepdims=1)
@@ -339,33 +167,11 @@ class _Layers(Int8Writer):
         """[rows] as [rows, 1]."""
         return self.node("Unsqueeze", values, self.integers(1))
 
-    def _count(self, rows: str) -> str:
-        """How many rows there are, [1]."""
-        return self.node("Slice", self.node("Shape", rows), self.integers(0), self.integers(1))
 
-    def _scaled_queries(self, name: str) -> tuple[Floats, Floats]:
-        """A layer whose first outputs are queries, with attention's factor in their weights."""
-        factors = np.ones(len(self._weights.stored(f"{name}/bias")), np.float32)
-        factors[: self._width] = self.size**-0.5
-        weights, bias = (self._weights.float32(f"{name}/{it}") for it in ("weight", "bias"))
-        return weights * factors[:, np.newaxis], bias * factors
-
-    def _layer(self, rows: str, middles: str, name: str) -> str:
-        weights, bias = (self._weights.float32(f"{name}/{it}") for it in ("weight", "bias"))
-        return self.dense(rows, middles, weights, bias)
-
-    def _norm(self, rows: str, name: str) -> str:
-        factors, offsets = (
-            self.floats(self._weights.float32(f"{name}/layer_norm/{it}"))
-            for it in ("gamma", "beta")
-        )
-        return self.node("LayerNormalization", rows, factors, offsets, axis=-1)
-
-
-class _Step:
+class _Attention:
     """Adds the decoder's attention, where rows belong to windows."""
 
-    def __init__(self, layers: _Layers, middles: str) -> None:
+    def __init__(self, layers: _Decoder, middles: str) -> None:
         self._layers = layers
         self._node = layers.node
         self._middles = middles
@@ -448,31 +254,11 @@ class _Step:
         return self._node("Gather", self._node("Reshape", by_window, self._flat), "rows")
 
 
-def _seen_kinds(
-    weights: WhisperWeights, signed: bool, name: str, outer: Sequence[int | str], places: str
-) -> dict[str, Kind]:
-    """What the decoder sees of windows, in the order of `CrossAttention`'s arrays."""
-    size = weights.shape.width // weights.shape.heads
-    stored = "int8" if signed else "uint8"
-    return {
-        f"{name}_keys": (stored, [*outer, size, places]),
-        f"{name}_key_scales": ("float32", [*outer, 1, places]),
-        f"{name}_values": (stored, [*outer, places, 2 * size]),
-        f"{name}_value_scales": ("float32", [*outer, 1, 2 * size]),
-    }
-
-
-def _encoded_kinds(weights: WhisperWeights, signed: bool) -> dict[str, Kind]:
-    """Of one window, for all layers."""
-    outer = [weights.shape.decoder_layers, weights.shape.heads]
-    return _seen_kinds(weights, signed, "cross", outer, "places")
-
-
 def _layer_kinds(
     weights: WhisperWeights, signed: bool, name: str, windows: int | str, places: str
 ) -> dict[str, Kind]:
     """Of several windows, for each layer in turn."""
-    kinds = _seen_kinds(weights, signed, name, [weights.shape.heads, windows], places)
+    kinds = seen_kinds(weights, signed, name, [weights.shape.heads, windows], places)
     layers = range(weights.shape.decoder_layers)
     return {f"{it}_{i}": kind for i in layers for it, kind in kinds.items()}
 
