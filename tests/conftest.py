@@ -1,6 +1,7 @@
 """Fixtures for all tests: one real server for the session, which starts when first asked for."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -16,3 +17,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings.from_environment(environment)
     with Server(settings, environment=environment, logs=logs) as running:
         yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Collect garbage before a report is made, and not while it is.
+
+    A report of a failure parses the test's source. Should that collect garbage whose finalizer
+    prints a traceback, which parses source too, Python 3.11 raises "AST constructor recursion depth
+    mismatch" (CPython's issue 106905), and pytest ends without telling what had failed.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
