@@ -85,7 +85,8 @@ def trace_options(environment: Mapping[str, str]) -> list[str]:
     (OTLP over HTTP: `http://collector:4318/v1/traces`).
 
     Triton traces the requests of streams that carry a trace's context, and of the others one in two
-    thousand million, which is to say none.
+    thousand million, which is to say none. It may crash when traced hops of one stream overlap:
+    docs/operations.md.
     """
     endpoint = environment.get(TRACES)
     if not endpoint:
