@@ -109,10 +109,13 @@ class EmbeddedWhisperModel:
             device=device,
             compute_type=os.environ.get("WHISPER_COMPUTE_TYPE", parameters["compute_type"]),
             workers=workers,
+            guesses=parameters["guesses"] == "true",
+            silence_stride=int(parameters["silence_stride"]),
         )
         most = None if parameters["max_batch"] == "auto" else int(parameters["max_batch"])
         engine = make_engine(settings, os.environ.get("WHISPER_RUNTIME", parameters["runtime"]))
-        self._workers = EngineWorkers(engine, workers, most)
+        in_flight = parameters["in_flight_batching"] == "true"
+        self._workers = EngineWorkers(engine, workers, most, in_flight=in_flight)
         self._memory = EngineMemory(self._workers)
 
     def execute(self, requests: Sequence[Any]) -> None:

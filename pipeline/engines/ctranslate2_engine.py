@@ -38,6 +38,12 @@ class EngineSettings:
     compute_type: str = "int8"
     workers: int = 2
     """Single-threaded workers: on a CPU two of them beat one with two threads."""
+    guesses: bool = True
+    """Whether the ONNX Runtime engine checks an utterance's last text as a guess of the next."""
+    silence_stride: int = 8
+    """Every how many states of the silence behind a window that engine's decoder sees one. Measured
+    on 141 recordings of 1706 words: 198 word errors, 207 with every state seen and 214 with every
+    25th; unweighted, every 14th loops (664)."""
 
 
 class CTranslate2Engine:

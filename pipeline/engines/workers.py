@@ -8,7 +8,6 @@ import itertools
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from pipeline.engines.request import Answer, Decoded, Encoded, EngineRequest, Hypothesis
@@ -44,14 +43,25 @@ class Engine(Protocol):
 
 
 class EngineWorkers:
-    """`count` threads on one engine, which decode windows together as suits it, or `most`."""
+    """`count` threads on one engine, which decode windows together as suits it, or `most`.
+
+    `in_flight`: whether windows may join others that are being decoded, where the engine can.
+    """
 
     def __init__(
-        self, engine: Engine, count: int, most: int | None = None, watch: StuckWatch | None = None
+        self,
+        engine: Engine,
+        count: int,
+        most: int | None = None,
+        watch: StuckWatch | None = None,
+        *,
+        in_flight: bool = True,
     ) -> None:
         self._engine = engine
         batching = engine.batching
-        self._schedule = Schedule(replace(batching, most=most or batching.most), count)
+        few = batching.few if in_flight else 0
+        self._joins = few > 0
+        self._schedule = Schedule(Batching(most or batching.most, few), count)
         self._changed = threading.Condition()
         self._stuck = watch or StuckWatch()
         self._stopping = False
@@ -136,7 +146,8 @@ class EngineWorkers:
             jobs.update({next(numbers): job for job in more})
             return _encoded(more)
 
-        for i, beams in self._engine.decode(_encoded(step.jobs), joining):
+        join = joining if self._joins else nobody_joins
+        for i, beams in self._engine.decode(_encoded(step.jobs), join):
             self._stuck.begins(id(step))
             self._finish(step, jobs.pop(i), beams)
 

@@ -54,6 +54,9 @@ LEVERS = (
         {(_LOG_MEL, "min_partial_ms"): "30000", (_LOG_MEL, "min_final_ms"): "30000"},
     ),
     Lever("runtime: CTranslate2 decodes", environment={"WHISPER_RUNTIME": "ctranslate2"}),
+    Lever("guesses: every token is a step", {(_WHISPER, "guesses"): "false"}),
+    Lever("weighted silence: all of it is seen", {(_WHISPER, "silence_stride"): "1"}),
+    Lever("in-flight batching: nothing joins a batch", {(_WHISPER, "in_flight_batching"): "false"}),
     Lever("batching: windows are decoded one by one", {(_WHISPER, "max_batch"): "1"}),
     Lever(
         "hints to the engine: first in, first out, nothing superseded, partials as finals",
@@ -74,6 +77,7 @@ LEVERS = (
         },
     ),
     Lever("hops by load: always 32 ms", environment={"GATEWAY_HOP_MS": "32"}),
+    Lever("hops by load: always 256 ms", environment={"GATEWAY_HOP_MS": "256"}),
 )
 
 

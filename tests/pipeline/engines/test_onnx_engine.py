@@ -128,6 +128,29 @@ def test_a_right_guess_is_decoded_in_one_step_and_a_step_has_few_rows(
     assert counted.rows[steps:] == [len(window.request.prompt) + len(text)]
 
 
+def test_without_guesses_every_token_is_a_step_of_its_own(
+    onnx_engine: OnnxEngine, windows: list[Encoded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(onnx_engine._settings, guesses=False)
+    monkeypatch.setattr(onnx_engine, "_settings", settings)
+    counted = CountsRows(onnx_engine, monkeypatch)
+    text = decode(onnx_engine, at(windows[0], 9004))[0].tokens
+    assert decode(onnx_engine, at(windows[0], 9004))[0].tokens == text
+    assert counted.rows == 2 * [len(windows[0].request.prompt), *[1] * len(text)]
+
+
+def test_of_the_silence_it_sees_as_many_states_as_it_is_told(onnx_engine: OnnxEngine) -> None:
+    dense = OnnxEngine(replace(onnx_engine._settings, silence_stride=1))
+    few, all_ = onnx_engine._decoder._silence, dense._decoder._silence
+    assert few.places == pytest.approx(all_.places / 8, abs=1)
+    request = asked(onnx_engine.tokenizer, JFK)
+    words = [
+        words_of(onnx_engine.tokenizer.decode(answer(it, request).tokens))
+        for it in (onnx_engine, dense)
+    ]
+    assert len(set(words[0]) ^ set(words[1])) <= 2
+
+
 def test_streams_and_utterances_do_not_guess_for_each_other(
     onnx_engine: OnnxEngine, windows: list[Encoded], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,21 +198,29 @@ def test_a_superseded_partial_gets_the_newer_windows_answer_after_it(
     assert engine.batches == [[0], [2]]
 
 
+def final(stream: int) -> EngineRequest:
+    """Of utterance 0 of a stream."""
+    return request(stream, Place(stream))
+
+
 def partial(stream: int) -> EngineRequest:
     """Of utterance 0 of a stream; its number is 10 higher."""
     return request(10 + stream, Place(stream, 0, Purpose.PARTIAL))
 
 
 @pytest.fixture
-def stepping(answers: Answers) -> Iterator[tuple[EngineWorkers, SteppingEngine]]:
+def stepping(
+    answers: Answers, request: pytest.FixtureRequest
+) -> Iterator[tuple[EngineWorkers, SteppingEngine]]:
     """One thread, which has decoded the first of partials 11, 12 and 13 and waits for the gate.
-    Utterance 0 of streams 1 to 4 has shown something before.
+    Utterance 0 of streams 1 to 4 has shown something before. A parameter says whether windows may
+    join.
     """
     engine = SteppingEngine()
-    worker = EngineWorkers(engine, 1, MAX_BATCH)
+    worker = EngineWorkers(engine, 1, MAX_BATCH, in_flight=getattr(request, "param", True))
     engine.gate.set()
     for stream in (1, 2, 3, 4):
-        worker.submit(request(stream, Place(stream)), key(stream), answers.callback(stream))
+        worker.submit(final(stream), key(stream), answers.callback(stream))
     answers.wait_for(4)
     engine.gate.clear()
     engine.entered.clear()
@@ -243,6 +251,19 @@ def test_partials_join_those_that_are_being_decoded(
     answers.wait_for(4)
     assert answers.numbers == [11, 12, 13, 14]
     assert engine.batches == [[12, 13], [13, 14], [14]]  # steps of one batch
+
+
+@pytest.mark.parametrize("stepping", [False], indirect=True)
+def test_where_nothing_may_join_nothing_is_done_between_two_steps(
+    stepping: tuple[EngineWorkers, SteppingEngine], answers: Answers
+) -> None:
+    worker, engine = stepping
+    worker.submit(partial(4), key(14), answers.callback(14))
+    worker.submit(request(20, Place(9)), key(20), answers.callback(20))
+    engine.gate.set()
+    answers.wait_for(5)
+    assert answers.numbers == [11, 12, 13, 20, 14]
+    assert engine.batches == [[12, 13], [13], [20], [14]]
 
 
 def test_what_is_urgent_is_done_between_two_steps_of_partials(
