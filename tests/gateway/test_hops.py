@@ -64,7 +64,7 @@ def test_more_streams_never_have_shorter_hops() -> None:
     assert lengths[0] < lengths[-1] == hop_ms_for(1, is_ahead=True)
 
 
-@pytest.mark.parametrize("streams", [1, 2, 3, 4, 5, 12, 13, 1000])
+@pytest.mark.parametrize("streams", [1, 2, 3, 4, 5, 20, 21, 1000])
 def test_every_hop_is_of_whole_frames_and_no_longer_than_the_pipeline_takes(streams: int) -> None:
     for is_ahead in (False, True):
         hop_ms = hop_ms_for(streams, is_ahead)
