@@ -1,12 +1,15 @@
 """Show what each thing that makes the server fast is worth: the same load with each of them off.
 
     make levers BENCH="--streams 8"     # options of scripts/load_test.py
+    make levers BENCH="--lever in-flight --lever batching --streams 24"
 
 Each row is a server of its own with one lever off, under the same streams (default: 12 for 40 s).
+`--lever` takes those whose names begin so, and the row with all of them on.
 The table goes to docs/benchmarks.md. A lever is a change to a copy of the model repository's
 configuration, or a variable of the environment; the sources stay as they are.
 """
 
+import argparse
 import os
 import shlex
 import shutil
@@ -83,21 +86,45 @@ LEVERS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = [*DEFAULTS, *(sys.argv[1:] if arguments is None else arguments)]
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        levers, others = wanted(arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return load_test.EXIT_USAGE
+    options = [*DEFAULTS, *others]
     # A stop from outside must end the server as well, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(load_test.EXIT_INTERRUPTED))
     begun = datetime.now().astimezone()
     try:
-        rows = [(lever.off, *measure(lever, options)) for lever in LEVERS]
+        rows = [(lever.off, *measure(lever, options)) for lever in levers]
     except (PreflightError, ServerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return load_test.EXIT_FAILED
     except KeyboardInterrupt:
         return load_test.EXIT_INTERRUPTED
-    entry = "\n".join(_entry(options, rows))
+    entry = "\n".join(_entry([*DEFAULTS, *arguments], rows))
     print(entry)
     write_entry(f"{begun:%Y-%m-%d %H:%M}: each lever off", entry)
     return load_test.EXIT_OK
+
+
+def wanted(arguments: Sequence[str]) -> tuple[Sequence[Lever], list[str]]:
+    """The levers that the arguments ask for, and the load test's own arguments.
+
+    Raises:
+        ValueError: no lever begins so.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--lever", action="append", default=[])
+    options, others = parser.parse_known_args(arguments)
+    on, *levers = LEVERS
+    for beginning in options.lever:
+        if not any(lever.off.startswith(beginning) for lever in levers):
+            names = ", ".join(lever.off.partition(":")[0] for lever in levers)
+            raise ValueError(f"--lever {beginning}: no lever begins so; there are {names}")
+    beginnings = tuple(options.lever) or ("",)
+    return [on, *(lever for lever in levers if lever.off.startswith(beginnings))], others
 
 
 def measure(lever: Lever, options: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from gateway.settings import Settings
-from scripts.load.levers import LEVERS, REPOSITORY, Lever, patch
+from scripts.load.levers import LEVERS, REPOSITORY, Lever, main, patch, wanted
 
 
 def parameters(config: Path) -> dict[str, str]:
@@ -57,3 +57,28 @@ def test_a_lever_for_what_is_not_there_is_refused(tmp_path: Path) -> None:
     lever = Lever("x", {("whisper/configs/embedded.pbtxt", "no_such_parameter"): "1"})
     with pytest.raises(ValueError, match=r"whisper/configs/embedded\.pbtxt does not hold"):
         patch(lever, tmp_path / "repository")
+
+
+def test_levers_can_be_chosen_by_how_they_begin() -> None:
+    levers, others = wanted(["--lever", "in-flight", "--streams", "24", "--lever=guesses"])
+    assert [lever.off.partition(":")[0] for lever in levers[1:]] == [
+        "guesses",
+        "in-flight batching",
+    ]
+    assert levers[0] == LEVERS[0]
+    assert others == ["--streams", "24"]
+
+
+def test_without_a_choice_all_are_taken() -> None:
+    levers, others = wanted(["--streams=8"])
+    assert [*levers] == [*LEVERS]
+    assert others == ["--streams=8"]
+
+
+def test_a_lever_that_there_is_not_is_told_with_those_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--lever", "turbo"]) == 2
+    error = capsys.readouterr().err
+    assert "--lever turbo: no lever begins so" in error
+    assert "in-flight batching" in error
