@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from scripts.bootstrap import difference_interval
 from scripts.error_rate import WordErrors, normalized, word_errors
 from scripts.manifest import Item
 
@@ -45,6 +46,8 @@ class Group:
     recordings: int = 0
     audio_s: float = 0.0
     errors: WordErrors = field(default_factory=WordErrors)
+    errors_of_each: list[WordErrors] = field(default_factory=list)
+    """Of each recording with speech."""
     suspect_finals: int = 0
     languages_right: int = 0
     languages_known: int = 0
@@ -56,6 +59,7 @@ class Group:
         self.languages_known += result.language_right is not None
         self.languages_right += bool(result.language_right)
         if result.item.has_speech:
+            self.errors_of_each.append(result.errors)
             self.errors += result.errors
 
 
@@ -83,15 +87,17 @@ def tables(title: str, results: list[Result]) -> Iterator[str]:
 
 
 def difference(results: list[Result], reference: list[Result]) -> Iterator[str]:
-    """Word error rates side by side; positive: streaming is worse."""
+    """Word error rates side by side; positive: streaming is worse. The interval is that of
+    `scripts.bootstrap`: where it holds 0, the difference may be chance."""
     for kind, key in GROUPINGS.items():
         yield f"WER %, per {kind}"
-        yield f"{'':14} {'streaming':>10} {'offline':>8} {'difference':>11}"
+        yield f"{'':14} {'streaming':>10} {'offline':>8} {'difference':>11} {'95 % interval':>16}"
         offline = grouped(reference, key)
         for name, group in grouped(results, key).items():
             here, there = group.errors.rate_percent, offline[name].errors.rate_percent
             gap = "-" if math.isnan(here - there) else f"{here - there:+.2f}"
-            yield f"{name:14} {_percent(here):>10} {_percent(there):>8} {gap:>11}"
+            chance = _interval(group, offline[name])
+            yield f"{name:14} {_percent(here):>10} {_percent(there):>8} {gap:>11} {chance:>16}"
         yield ""
 
 
@@ -153,6 +159,15 @@ def _counts(errors: WordErrors) -> str:
         f"WER {errors.rate_percent:.0f} % of {errors.words} words "
         f"(S {errors.substitutions}, D {errors.deletions}, I {errors.insertions})"
     )
+
+
+def _interval(group: Group, reference: Group) -> str:
+    interval = difference_interval(
+        [each.words for each in group.errors_of_each],
+        [each.errors for each in group.errors_of_each],
+        [each.errors for each in reference.errors_of_each],
+    )
+    return "-" if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}"
 
 
 def _percent(rate: float) -> str:

@@ -70,8 +70,16 @@ def test_the_difference_to_offline_is_per_language() -> None:
     streamed = [heard(ENGLISH, "Press two for help, Mister Smith."), heard(MUSIC, "")]
     offline = [heard(ENGLISH, ENGLISH.text), heard(MUSIC, "")]
     lines = [line.split() for line in report.difference(streamed, offline)]
-    assert ["en", "16.67", "0.00", "+16.67"] in lines
-    assert ["-", "-", "-", "-"] in lines
+    assert ["en", "16.67", "0.00", "+16.67", "-"] in lines
+    assert ["-", "-", "-", "-", "-"] in lines
+
+
+def test_the_difference_has_an_interval_where_there_are_several_recordings() -> None:
+    streamed = 2 * [heard(ENGLISH, "Press two for help, Mister Smith.")]
+    lines = [
+        line.split() for line in report.difference(streamed, 2 * [heard(ENGLISH, ENGLISH.text)])
+    ]
+    assert ["en", "16.67", "0.00", "+16.67", "+16.67", "to", "+16.67"] in lines
 
 
 def test_the_worst_recordings_come_with_both_texts() -> None:
