@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pipeline.audio import SAMPLE_BYTES
 
 HOP_MS_UP_TO_STREAMS = ((2, 32), (4, 64), (20, 128))
-"""A final waits half a hop on average until its last audio is on its way, and half of the early
-windows are made only when hops are shorter than the silence that they begin in. Each hop costs the
-server 1 to 2 ms of CPU, whatever its size. So a few streams get short hops and many long ones:
-docs/architecture.md has what was measured."""
+"""A final waits half a hop on average until its last audio is on its way, and with hops of 256 ms a
+quarter of the finals have no early window. Each hop costs the server 1 to 2 ms of CPU, whatever its
+size. So a few streams get short hops and many long ones; docs/architecture.md has the numbers."""
 LONGEST_HOP_MS = 256
 """For more streams, and for audio that runs ahead of real time: nobody waits for its end."""
 
