@@ -20,13 +20,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Collect garbage before a report is made, and not while it is.
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Collect garbage before a failure is reported, and not while it is.
 
-    A report of a failure parses the test's source. Should that collect garbage whose finalizer
+    Its report parses the test's source. Should that collect garbage whose finalizer
     prints a traceback, which parses source too, Python 3.11 raises "AST constructor recursion depth
     mismatch" (CPython's issue 106905), and pytest ends without telling what had failed.
     """
+    if call.excinfo is None:
+        return (yield)
     gc.collect()
     gc.disable()
     try:
