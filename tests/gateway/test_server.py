@@ -194,11 +194,11 @@ async def test_a_server_that_stops_says_so(serve: Serve, triton: FakeTriton) -> 
 
 
 async def test_hops_grow_with_the_number_of_streams(serve: Serve, triton: FakeTriton) -> None:
-    async with serve(hop_ms=None) as server, AsyncExitStack() as clients:
+    async with serve(hop_ms=None, burst_streams=32) as server, AsyncExitStack() as clients:
         talking = await clients.enter_async_context(server.connect())
         await talking.send("{}")
         audio = tone(ms_to_samples(256))
-        for round_, others in enumerate((0, 2, 2, 8), start=1):
+        for round_, others in enumerate((0, 2, 2, 16), start=1):
             for _ in range(others):
                 await clients.enter_async_context(server.connect())
             await talking.send(audio.tobytes())
