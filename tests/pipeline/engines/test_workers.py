@@ -1,6 +1,5 @@
 """The engine's threads: what waits is decoded together, and one window's error is its own."""
 
-import gc
 import itertools
 import threading
 import weakref
@@ -310,7 +309,6 @@ def test_a_batch_that_others_join_keeps_nothing_of_those_that_are_over(answers: 
             del windows
             for i in itertools.count():
                 yield i, [Hypothesis(prompts[i], [0.0])]
-                gc.collect()
                 alive.append(sum(states() is not None for states in encoded))
                 prompts += [window.request.prompt for window in joining()]
                 if i + 1 == len(prompts):
