@@ -6,10 +6,11 @@ setting or a file of keys or a certificate that cannot be used. What signals do:
 """
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
+
+import uvloop
 
 from gateway import logs
 from gateway.running import serve
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     logs.configure(settings.log_format)
     for variable in unknown_variables(os.environ):
         logger.warning("%s is not a setting of the gateway and is ignored", variable)
-    return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ class Patience:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0  # what uvloop's handles do not tell where that is past
         self._waiting: asyncio.Task[object] | None = None
         self._until = 0.0
         self._is_over = False
@@ -32,7 +33,7 @@ class Patience:
         assert task is not None
         cancellations = task.cancelling()
         self._waiting, self._until, self._is_over = task, until, False
-        if self._timer is None or self._timer.when() > until:
+        if self._timer is None or self._timer_at > until:
             self._set_timer()
         try:
             return await awaitable
@@ -52,7 +53,7 @@ class Patience:
 
     def _set_timer(self) -> None:
         self.close()
-        self._timer = self._loop.call_at(self._until, self._on_timer)
+        self._timer, self._timer_at = self._loop.call_at(self._until, self._on_timer), self._until
 
     def _on_timer(self) -> None:
         self._timer = None

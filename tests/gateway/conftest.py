@@ -1,10 +1,12 @@
 """A gateway on a free port in front of a fake Triton, and a check that sessions leave nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from gateway.running import make_runner
@@ -14,6 +16,11 @@ from tests.gateway.fake_triton import FakeTriton
 from tests.gateway.support import HOP_MS, Server
 
 Serve = Callable[..., AbstractAsyncContextManager[Server]]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

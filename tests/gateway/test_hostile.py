@@ -222,7 +222,8 @@ async def test_pings_that_nobody_takes_the_answers_to_end_the_session(
     async with serve(send_timeout_s=0.2) as server:
         for site in server.runner.sites:  # accepted sockets have the buffer of the listening one
             for listening in site._server.sockets:  # type: ignore[union-attr]
-                listening._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                    same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         raw = await upgrade(server.address)
         raw.reader._transport.pause_reading()  # type: ignore[attr-defined]
         flooding = asyncio.create_task(_flood(raw, frame(PING, bytes(125)) * 1000))
