@@ -32,6 +32,11 @@ class AudioFormat:
     encoding: str = PCM_S16LE
     sample_rate: int = SAMPLE_RATE
 
+    def bytes_before(self, samples: int) -> int:
+        """How many bytes become this many samples at `SAMPLE_RATE`, rounded down."""
+        width = 1 if self.encoding == PCM_MULAW else SAMPLE_BYTES
+        return samples * self.sample_rate // SAMPLE_RATE * width
+
 
 def _expand_mulaw(code: int) -> int:
     """The 16-bit sample of a mu-law byte (ITU-T G.711, table 2a; bias 33 scaled to 16 bits)."""

@@ -14,9 +14,10 @@ from typing import NoReturn
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
 
-from gateway import pieces
+from gateway import gathering
 from gateway.auth import ANSWERED
 from gateway.closing import ClientGone, Close, CloseCode, Farewell, farewell
+from gateway.gathering import GatheringReader
 from gateway.messages import Frame
 from gateway.pace import Pace
 from gateway.patience import Patience
@@ -32,7 +33,7 @@ _MAX_REASON_BYTES = 123
 _TAKEN_AT_ONCE_BYTES = 32_768
 """Half of what asyncio's transports buffer before they ask to wait."""
 
-pieces.install()
+gathering.install()
 # Its warning of subprotocols that are not known would put a client's key into the log.
 logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
@@ -57,6 +58,13 @@ class Socket(web.WebSocketResponse):
         )
         self._max_message_bytes = max_message_bytes
         self.farewell = farewell
+
+    @property
+    def reader(self) -> GatheringReader:
+        """What parses its frames. Of a prepared socket only."""
+        reader = self._parser
+        assert isinstance(reader, GatheringReader)
+        return reader
 
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
@@ -93,6 +101,7 @@ class Connection:
         self, socket: Socket, request: web.Request, *, send_timeout_s: float, ping_s: float
     ) -> None:
         self._socket = socket
+        self._reader = socket.reader  # which a closed socket has no more
         self._transport = request.transport
         self._send_timeout_s = send_timeout_s
         self._ping_s = ping_s
@@ -102,19 +111,24 @@ class Connection:
         self._pace = Pace(self._loop.time())
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def receive(self, until: float) -> bytes | str | None:
+    async def receive(self, until: float, enough: int = 0) -> bytes | str | None:
         """The next packet or text; None if none has come by `until` (of the loop's clock).
+
+        `enough`: bytes of audio that are worth coming back for; packets are gathered until then.
 
         Raises:
             ClientGone: there is no client any more.
             Close: the client has broken the websocket protocol or sent too large a message.
         """
+        self._reader.gather(enough)
         now = self._loop.time()
         lost_at = max(self._heard_at + SILENT_PINGS * self._ping_s, now + self._ping_s)
         while True:
             try:
                 message = await self._patience.wait(self._socket.receive(), min(until, lost_at))
             except TimeoutError:
+                if self._reader.release():
+                    continue
                 if until <= lost_at:
                     return None
                 raise ClientGone from None
@@ -175,7 +189,8 @@ class Connection:
     async def _keep_pace(self, message: bytes | str) -> None:
         """Have a client wait that sends too many messages. It also lets others have their turn:
         reading what has come already does not."""
-        wait_s = self._pace.wait_s(message, self._loop.time())
+        joined = self._reader.gathered()
+        wait_s = self._pace.wait_s(message, self._loop.time(), joined)
         if wait_s:
             await asyncio.sleep(wait_s)
 

@@ -31,6 +31,13 @@ class HopBlocker:
         self._hop = bytearray()
         self._full = 0  # bytes of the hop that has been begun
 
+    @property
+    def missing_samples(self) -> int:
+        """How many complete the hop that has been begun, or would be now."""
+        if not self._hop:
+            return self._hop_samples()
+        return (self._full - len(self._hop)) // SAMPLE_BYTES
+
     def push(self, pcm: bytes) -> list[bytes]:
         """Add whole samples; the hops that are full now come out."""
         hops = []

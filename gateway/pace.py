@@ -24,10 +24,11 @@ class Pace:
         self._credit = BURST
         self._at = now
 
-    def wait_s(self, message: bytes | str, now: float) -> float:
-        """A message is handled; how long to wait before the next one."""
+    def wait_s(self, message: bytes | str, now: float, joined: int = 0) -> float:
+        """A message is handled, so many more joined to it; how long to wait before the next one."""
         regained = MESSAGES_PER_S * (now - self._at)
         self._at = now
         size = PACKET_BYTES if isinstance(message, bytes) else TEXT_BYTES
-        self._credit = min(BURST, self._credit + regained) - 1 - len(message) / size
+        cost = 1 + joined + len(message) / size
+        self._credit = min(BURST, self._credit + regained) - cost
         return (BATCH - self._credit) / MESSAGES_PER_S if self._credit < 0 else 0.0

@@ -18,8 +18,11 @@ The first that is not `Alive` must be a text, the metadata."""
 class Peer(Protocol):
     """Whoever is served."""
 
-    async def receive(self, until: float) -> Incoming | None:
+    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
         """What comes next; None if nothing has come by `until` (of the loop's clock).
+
+        `enough`: bytes of audio that are worth coming back for. Less may come at any time; more
+        packets than one may come as one.
 
         Raises:
             ClientGone: there is nobody any more.

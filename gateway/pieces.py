@@ -2,11 +2,11 @@
 
 RFC 6455 lets a message come in any number of frames, empty ones too, and aiohttp bounds their bytes
 alone. It parses what has come before anybody reads a message, so endless empty pieces would take a
-whole core, and no message would ever show it. `install` has aiohttp's server use the parser that is
-here, which counts them. Knows no session.
+whole core, and no message would ever show it. The parser that is here counts them. Knows no
+session.
 """
 
-from aiohttp import WSCloseCode, web_ws
+from aiohttp import WSCloseCode
 from aiohttp.http_websocket import WebSocketError, WebSocketReader
 
 PIECES = 64
@@ -25,6 +25,11 @@ class BoundedReader(WebSocketReader):
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self._pieces = self._bytes = 0
 
+    @property
+    def is_in_pieces(self) -> bool:
+        """Whether a message has begun of which more pieces are to come."""
+        return self._pieces > 0
+
     def _handle_frame(
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
     ) -> None:
@@ -40,8 +45,3 @@ class BoundedReader(WebSocketReader):
         self._bytes += size
         if self._pieces >= PIECES + self._bytes // PIECE_BYTES:
             raise WebSocketError(WSCloseCode.POLICY_VIOLATION, "a message in too many pieces")
-
-
-def install() -> None:
-    """Have aiohttp's server use it, for which it has no setting."""
-    web_ws.WebSocketReader = BoundedReader  # type: ignore[attr-defined]

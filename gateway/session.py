@@ -127,7 +127,7 @@ class Session:
         self._check_load()
         uplink = self._open(options)
         while True:
-            message = await self._peer.receive(self._silent_at(uplink))
+            message = await self._peer.receive(self._silent_at(uplink), uplink.missing_bytes)
             if message is None:
                 await self._on_silence(uplink)
             else:

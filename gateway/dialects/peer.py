@@ -29,7 +29,7 @@ class TranslatedPeer:
         self._sending = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
 
-    async def receive(self, until: float) -> Incoming | None:
+    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
         """What comes next; see `gateway.peer.Peer`."""
         if not self._is_open:
             self._is_open = True
@@ -39,7 +39,7 @@ class TranslatedPeer:
                 await asyncio.sleep(until - self._loop.time())
                 return None
             try:
-                message = await self._connection.receive(until)
+                message = await self._connection.receive(until, enough)
             except ClientGone:
                 await self._go_on_alone()
                 continue

@@ -50,8 +50,8 @@ class FilePeer:
         self.undecodable: UndecodableError | None = None
         """Why the file could not be read to its end."""
 
-    async def receive(self, until: float) -> bytes | str | None:
-        """The metadata, then the audio, then its end; then nothing more comes.
+    async def receive(self, until: float, enough: int = 0) -> bytes | str | None:
+        """The metadata, then the audio, then its end; then nothing more comes. Always `enough`.
 
         Raises:
             Close: the file cannot be decoded.

@@ -52,7 +52,7 @@ class GeneratedPeer:
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
 
-    async def receive(self, until: float) -> Incoming | None:
+    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
         while self._steps:
             step = self._steps.pop()
             if isinstance(step, Gone):

@@ -16,7 +16,7 @@ class MemoryPeer:
         self.frames: list[Frame] = []
         self.end: Close | None = None
 
-    async def receive(self, until: float) -> Incoming | None:
+    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
         if self._messages:
             return self._messages.pop(0)
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))

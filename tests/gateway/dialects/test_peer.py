@@ -18,7 +18,7 @@ class SlowConnection:
         self.sent: list[Frame] = []
         self.end: Close | None = None
 
-    async def receive(self, until: float) -> str | None:
+    async def receive(self, until: float, enough: int = 0) -> str | None:
         return self._messages.pop(0) if self._messages else None
 
     async def send(self, frame: Frame) -> None:
