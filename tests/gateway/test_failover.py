@@ -218,10 +218,16 @@ async def test_a_replay_says_where_listening_goes_on_and_what_language_was_found
     server: Server, triton: FakeTriton
 ) -> None:
     triton.breaks_at = [2 * 4 + 1]  # in the third utterance
-    await transcribe(server, AUDIO)
+    settled = 2 * 4 * HOP_SAMPLES
+    async with server.connect() as client:
+        await client.send("{}")
+        await client.send(AUDIO[: settled * SAMPLE_BYTES])
+        assert len(finals([json.loads(await client.recv()) for _ in range(2)])) == 2
+        await client.send(AUDIO[settled * SAMPLE_BYTES :])
+        await client.send(END_AUDIO)
+        await receive_all(client)
     starts = [hop for hop in triton.hops if hop.start]
     options = [json.loads(hop.parameters.get("options", "{}")) for hop in starts]
-    settled = 2 * 4 * HOP_SAMPLES
     assert options[1]["listen_from"] == options[1]["settled_until"] == settled
     assert options[1].get("start_sample", 0) <= settled
     triton.sequences.clear()  # the one that was open when it broke off
@@ -273,7 +279,7 @@ class SlowPeer(MemoryPeer):
         super().__init__(*messages)
         self.may_go_on = asyncio.Event()
 
-    async def receive(self, until: float) -> Incoming | None:
+    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
         await asyncio.sleep(0.005)
         return await super().receive(until)
 
