@@ -39,6 +39,9 @@ from pipeline.voice_activity import Hop, HopError, Resume, VoiceActivity
 from pipeline.window import WindowInfo
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+GPU_WORKERS = 4
+"""Measured on an H100 with 16 cores: of 192 streams two workers hold 171, four 192; of 256 four
+hold 251 and six 221 (docs/benchmarks.md)."""
 START = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START
 END = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END
 
@@ -255,10 +258,13 @@ def _text_tensor(tensor: Tensor, text: str) -> Any:
 
 
 def _worker_count(wanted: str, device: str) -> int:
-    """auto: a worker for each core that this process may use; two keep one GPU busy."""
+    """auto: a worker for each core that this process may use, two at least. On a GPU each of them
+    takes most of a core, to launch kernels: four where there are cores for the other stages too.
+    """
     if wanted != "auto":
         return int(wanted)
-    return max(2, _core_count()) if device == "cpu" else 2
+    most = _core_count() if device == "cpu" else min(GPU_WORKERS, _core_count() // 2)
+    return max(2, most)
 
 
 def _core_count() -> int:
