@@ -13,7 +13,7 @@ from aiohttp import web_ws
 
 from gateway.pieces import BoundedReader
 
-HELD_S = 0.3
+HELD_S = 0.5
 """Packets are held no longer, however little has come: longer than a hop, so that real time rarely
 meets it, and shorter than what is taken for a pause in the audio."""
 MOST_PACKETS = 32
