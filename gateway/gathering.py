@@ -2,9 +2,9 @@
 
 A session sends Triton hops, and a hop is several packets of most clients. Waking a session for each
 packet costs more than the packet; so it says how much audio it is waiting for, and gets that as one
-packet (`PacketDecoder` minds the bytes alone, not how they were cut). What is not whole audio
-packets, a text, a ping, the end, goes on at once and takes along what came before it: order stays.
-Knows no session.
+packet (`PacketDecoder` minds the bytes alone, not how they were cut). Whatever else comes, a text,
+a ping, the end, an empty packet, which means something to some protocols, goes on at once behind
+what came before it: order stays. Knows no session.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class GatheringReader(BoundedReader):
     def _handle_frame(
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
     ) -> None:
-        if fin and opcode == _BINARY and self._enough and not self.is_in_pieces:
+        if fin and opcode == _BINARY and payload and self._enough and not self.is_in_pieces:
             self._hold(payload)
             return
         self.release()

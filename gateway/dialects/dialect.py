@@ -59,6 +59,10 @@ class Dialect(Protocol):
         """Whether the session goes on to its end when the client has gone."""
         return False
 
+    def bytes_for(self, audio_bytes: int) -> int:
+        """How many bytes of the client's packets become so much audio of the session's, about."""
+        return audio_bytes
+
     def open(self) -> Turn:
         """What is said before the client has said anything."""
         return Turn()

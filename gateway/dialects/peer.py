@@ -39,7 +39,7 @@ class TranslatedPeer:
                 await asyncio.sleep(until - self._loop.time())
                 return None
             try:
-                message = await self._connection.receive(until, enough)
+                message = await self._connection.receive(until, self._dialect.bytes_for(enough))
             except ClientGone:
                 await self._go_on_alone()
                 continue

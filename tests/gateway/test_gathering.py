@@ -85,6 +85,7 @@ async def test_what_is_there_comes_when_less_is_enough() -> None:
         (frame(PING, b"?"), [b"?"]),
         (frame(CLOSE, b"\x03\xe8"), [1000]),
         (frame(BINARY, b"x", fin=False) + frame(0, b"y"), [b"xy"]),
+        (frame(BINARY), [b""]),
     ],
 )
 async def test_whatever_else_comes_goes_on_at_once_behind_the_packets_before_it(
@@ -124,8 +125,8 @@ async def test_packets_are_not_held_for_long(monkeypatch: pytest.MonkeyPatch) ->
 async def test_tiny_packets_are_not_held_without_end() -> None:
     reading = Reading()
     reading.reader.gather(1 << 20)
-    assert await reading.feed(packet(b"") * (MOST_PACKETS - 1)) == []
-    assert await reading.feed(packet(b"")) == [b""]
+    assert await reading.feed(packet(b"x") * (MOST_PACKETS - 1)) == []
+    assert await reading.feed(packet(b"x")) == [b"x" * MOST_PACKETS]
     assert reading.reader.gathered() == MOST_PACKETS - 1
 
 

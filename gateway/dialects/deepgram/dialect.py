@@ -57,6 +57,11 @@ class DeepgramDialect(Dialect):
         """The metadata; where the audio's own header has to say what it is, for now."""
         return Turn((self._options.metadata(self._audio or ASSUMED),))
 
+    def bytes_for(self, audio_bytes: int) -> int:
+        """A-law becomes 16 bits; see `gateway.dialects.dialect`."""
+        is_alaw = self._audio is not None and self._audio.encoding == ALAW
+        return audio_bytes // SAMPLE_BYTES if is_alaw else audio_bytes
+
     def hear(self, message: str | bytes) -> Turn:
         """The client has said this; see `gateway.dialects.dialect`."""
         if self._closing:

@@ -53,6 +53,11 @@ def test_a_law_is_expanded() -> None:
     assert requests(dialect("encoding=alaw&sample_rate=8000"), b"\xd5\x55") == [b"\x08\x00\xf8\xff"]
 
 
+@pytest.mark.parametrize(("encoding", "count"), [("alaw", 4096), ("mulaw", 8192)])
+def test_packets_are_gathered_by_what_becomes_of_them(encoding: str, count: int) -> None:
+    assert dialect(f"encoding={encoding}&sample_rate=8000").bytes_for(8192) == count
+
+
 @given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=4))
 def test_a_file_s_header_says_what_it_is_however_it_is_cut(sizes: list[int]) -> None:
     talking, data, at, i = dialect("model=nova-3"), wav(rate=8_000), 0, 0

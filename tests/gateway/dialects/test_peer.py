@@ -17,8 +17,10 @@ class SlowConnection:
         self._messages = list(messages)
         self.sent: list[Frame] = []
         self.end: Close | None = None
+        self.enough: list[int] = []
 
     async def receive(self, until: float, enough: int = 0) -> str | None:
+        self.enough.append(enough)
         return self._messages.pop(0) if self._messages else None
 
     async def send(self, frame: Frame) -> None:
@@ -37,6 +39,9 @@ class Echo(Dialect):
 
     def open(self) -> Turn:
         return Turn(("{}",), tuple(self._three("open")))
+
+    def bytes_for(self, audio_bytes: int) -> int:
+        return audio_bytes // 2
 
     def hear(self, message: str | bytes) -> Turn:
         return Turn(replies=tuple(self._three(message)))
@@ -79,3 +84,11 @@ async def test_the_close_is_the_connection_s() -> None:
     end = Close(CloseCode.NORMAL)
     await peer(connection).close(end)
     assert connection.end is end
+
+
+async def test_the_dialect_says_how_many_bytes_make_up_what_the_session_waits_for() -> None:
+    connection = SlowConnection("a")
+    talking = peer(connection)
+    await talking.receive(0)
+    await talking.receive(0, 8192)
+    assert connection.enough == [4096]
