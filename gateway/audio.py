@@ -32,11 +32,6 @@ class AudioFormat:
     encoding: str = PCM_S16LE
     sample_rate: int = SAMPLE_RATE
 
-    def bytes_before(self, samples: int) -> int:
-        """How many bytes become this many samples at `SAMPLE_RATE`, rounded down."""
-        width = 1 if self.encoding == PCM_MULAW else SAMPLE_BYTES
-        return samples * self.sample_rate // SAMPLE_RATE * width
-
 
 def _expand_mulaw(code: int) -> int:
     """The 16-bit sample of a mu-law byte (ITU-T G.711, table 2a; bias 33 scaled to 16 bits)."""
@@ -64,6 +59,11 @@ class PacketDecoder:
             return pcm
         samples = np.frombuffer(pcm, _PCM).astype(np.float32)
         return _round(self._resampler.resample_chunk(samples))
+
+    def bytes_for(self, samples: int) -> int:
+        """How many bytes of packets become about so many samples: a resampler holds some back."""
+        width = 1 if self._is_mulaw else SAMPLE_BYTES
+        return samples * self._rate // SAMPLE_RATE * width
 
     def flush(self) -> bytes:
         """The samples that the resampler still holds. What follows begins afresh.

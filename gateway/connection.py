@@ -141,6 +141,10 @@ class Connection:
             await self._keep_pace(b"")
             await self._control(message)
 
+    def hurry(self) -> None:
+        """Packets that have been gathered come out of `receive` at once."""
+        self._reader.release()
+
     async def send(self, frame: Frame) -> None:
         """Send a frame.
 

@@ -1,4 +1,4 @@
-"""What a session needs of whoever it serves: four calls.
+"""What a session needs of whoever it serves: five calls.
 
 `gateway.connection.Connection` is a websocket of our own protocol, `gateway.dialects.peer` one of
 another protocol; a peer may as well be in memory. Rules: one task receives, any task may send, and
@@ -28,6 +28,9 @@ class Peer(Protocol):
             ClientGone: there is nobody any more.
             Close: the session must end so.
         """
+
+    def hurry(self) -> None:
+        """`receive` need not wait for `enough` any more: what has come is to be had at once."""
 
     async def send(self, frame: Frame) -> None:
         """Take a frame, of docs/protocol.md or `gateway.messages.FLUSHED`.

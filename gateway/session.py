@@ -253,6 +253,8 @@ class Session:
                     await self._stopping.wait()
         self._is_stopped = True
         if self._uplink is not None:
+            self._peer.hurry()
+            await asyncio.sleep(0)  # for who reads it
             self._uplink.hurry()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):

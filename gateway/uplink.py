@@ -85,7 +85,6 @@ class Uplink:
         self._relay = relay
         self._recovery_timeout_s = recovery_timeout_s
         self._tape = Tape(options.stream)
-        self._format = options.audio
         self._decoder = PacketDecoder(options.audio)
         self._blocker = HopBlocker(lambda: hop_samples(delays.is_ahead))
         self._turn = asyncio.Lock()
@@ -100,8 +99,8 @@ class Uplink:
 
     @property
     def missing_bytes(self) -> int:
-        """Of packets, until there is a hop to send. About: a resampler holds some back."""
-        return self._format.bytes_before(self._blocker.missing_samples)
+        """Of packets, until there is a hop to send, about."""
+        return self._decoder.bytes_for(self._blocker.missing_samples)
 
     async def take(self, packet: bytes) -> None:
         """Send the hops that this packet completes.
@@ -138,7 +137,6 @@ class Uplink:
         self.sequencer.configure(options.stream)
         self._tape.configure(options.stream)
         self._delays.partials = options.stream.partials
-        self._format = options.audio
         self._decoder = PacketDecoder(options.audio)
 
     def hurry(self) -> None:

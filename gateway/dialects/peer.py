@@ -49,6 +49,10 @@ class TranslatedPeer:
             await self._take(turn if turn.requests else Turn((Alive(),), turn.replies))
         return self._incoming.popleft()
 
+    def hurry(self) -> None:
+        """See `gateway.peer.Peer`."""
+        self._connection.hurry()
+
     async def send(self, frame: Frame) -> None:
         """Translate a session's frame; see `gateway.peer.Peer`."""
         await self._send(self._dialect.tell(frame))

@@ -68,6 +68,9 @@ class FilePeer:
         self._all_is_sent = True
         return END_AUDIO
 
+    def hurry(self) -> None:
+        """Nothing is held back."""
+
     async def send(self, frame: Frame) -> None:
         """Take a final.
 

@@ -70,6 +70,8 @@ class GeneratedPeer:
         await asyncio.sleep(max(0.0, until - self._loop.time()))
         return None
 
+    def hurry(self) -> None: ...
+
     async def send(self, frame: Frame) -> None:
         assert self.end is None, "a frame behind the end"
         json.dumps(frame)

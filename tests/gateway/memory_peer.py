@@ -22,6 +22,8 @@ class MemoryPeer:
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
         return None
 
+    def hurry(self) -> None: ...
+
     async def send(self, frame: Frame) -> None:
         self.frames.append(frame)
 

@@ -86,3 +86,19 @@ def test_after_a_flush_the_clock_goes_on() -> None:
     decoder = PacketDecoder(AudioFormat(PCM_S16LE, 8_000))
     pcm = b"".join(decoder.decode(bytes(1600)) + decoder.flush() for _ in range(3))
     assert len(pcm) == 2 * 3 * 1600
+
+
+@pytest.mark.parametrize(
+    ("audio_format", "count"),
+    [
+        (AudioFormat(), 8192),
+        (AudioFormat(PCM_MULAW, 16_000), 4096),
+        (AudioFormat(PCM_MULAW, 8_000), 2048),
+        (AudioFormat(PCM_S16LE, 48_000), 24_576),
+    ],
+)
+def test_how_many_bytes_become_so_many_samples(audio_format: AudioFormat, count: int) -> None:
+    decoder = PacketDecoder(audio_format)
+    assert decoder.bytes_for(4096) == count
+    pcm = decoder.decode(bytes(count)) + decoder.flush()
+    assert len(pcm) == 4096 * 2

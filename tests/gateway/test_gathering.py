@@ -204,3 +204,19 @@ async def test_a_client_that_pauses_within_a_hop_gets_its_final(
         final = json.loads(await client.recv())
         assert final["transcript"].startswith(f"{len(audio) // 2} samples")
     await server.leaves_nothing(triton)
+
+
+async def test_what_is_held_when_the_server_stops_is_heard(
+    serve: Serve, triton: FakeTriton
+) -> None:
+    audio = speech(1, hops=2).tobytes()[: HOP_SAMPLES * 2 * 3 // 2]
+    async with serve() as server, server.connect() as client:
+        await client.send("{}")
+        for start in range(0, len(audio), 64):
+            await client.send(audio[start : start + 64])
+        await asyncio.sleep(0.1)  # less than packets are held for
+        stopping = asyncio.create_task(server.gateway.stop())
+        final = json.loads(await client.recv())
+        await stopping
+    assert final["is_final"]
+    assert final["transcript"].startswith(f"{len(audio) // 2} samples")
