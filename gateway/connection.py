@@ -21,6 +21,7 @@ from gateway.gathering import GatheringReader
 from gateway.messages import Frame
 from gateway.pace import Pace
 from gateway.patience import Patience
+from gateway.ticks import ANYTHING, Portion, Ticks
 
 CLOSE_TIMEOUT_S = 1.0
 """How long a client may take to answer a close, and to take what was sent before it."""
@@ -98,10 +99,17 @@ class Connection:
     """An open websocket. One task receives; any task may send."""
 
     def __init__(
-        self, socket: Socket, request: web.Request, *, send_timeout_s: float, ping_s: float
+        self,
+        socket: Socket,
+        request: web.Request,
+        ticks: Ticks,
+        *,
+        send_timeout_s: float,
+        ping_s: float,
     ) -> None:
         self._socket = socket
         self._reader = socket.reader  # which a closed socket has no more
+        self._ticks = ticks
         self._transport = request.transport
         self._send_timeout_s = send_timeout_s
         self._ping_s = ping_s
@@ -111,16 +119,16 @@ class Connection:
         self._pace = Pace(self._loop.time())
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def receive(self, until: float, enough: int = 0) -> bytes | str | None:
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> bytes | str | None:
         """The next packet or text; None if none has come by `until` (of the loop's clock).
 
-        `enough`: bytes of audio that are worth coming back for; packets are gathered until then.
+        `wanted`: how much audio is worth coming back for; packets are gathered until then.
 
         Raises:
             ClientGone: there is no client any more.
             Close: the client has broken the websocket protocol or sent too large a message.
         """
-        self._reader.gather(enough)
+        self._reader.gather(wanted, self._ticks)
         now = self._loop.time()
         lost_at = max(self._heard_at + SILENT_PINGS * self._ping_s, now + self._ping_s)
         while True:

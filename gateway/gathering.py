@@ -2,9 +2,10 @@
 
 A session sends Triton hops, and a hop is several packets of most clients. Waking a session for each
 packet costs more than the packet; so it says how much audio it is waiting for, and gets that as one
-packet (`PacketDecoder` minds the bytes alone, not how they were cut). Whatever else comes, a text,
-a ping, the end, an empty packet, which means something to some protocols, goes on at once behind
-what came before it: order stays. Knows no session.
+packet (`PacketDecoder` minds the bytes alone, not how they were cut), where it can at a moment that
+others have theirs at too (`gateway.ticks`). Whatever else comes, a text, a ping, the end, an empty
+packet, which means something to some protocols, goes on at once behind what came before it: order
+stays. Knows no session.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import asyncio
 from aiohttp import web_ws
 
 from gateway.pieces import BoundedReader
+from gateway.ticks import ANYTHING, Portion, Ticks
 
 HELD_S = 0.5
 """Packets are held no longer, however little has come: longer than a hop, so that real time rarely
@@ -27,17 +29,20 @@ class GatheringReader(BoundedReader):
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
-        self._enough = 0
+        self._wanted = ANYTHING
+        self._ticks: Ticks | None = None
         self._held: list[bytes | bytearray] = []
         self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._packets = 0
 
-    def gather(self, enough: int) -> None:
-        """From now on packets are held until there are `enough` bytes; 0: not at all."""
-        self._enough = enough
-        if self._held_bytes >= enough:
+    def gather(self, wanted: Portion, ticks: Ticks) -> None:
+        """From now on packets are held until there is as much as is wanted."""
+        self._wanted, self._ticks = wanted, ticks
+        if self._held_bytes >= wanted.at_once:
             self.release()
+        else:
+            self._await_tick()
 
     def release(self) -> bool:
         """Hand over what is held; whether there was anything."""
@@ -66,7 +71,7 @@ class GatheringReader(BoundedReader):
     def _handle_frame(
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
     ) -> None:
-        if fin and opcode == _BINARY and payload and self._enough and not self.is_in_pieces:
+        if fin and opcode == _BINARY and payload and self._wanted.at_once and not self.is_in_pieces:
             self._hold(payload)
             return
         self.release()
@@ -75,10 +80,24 @@ class GatheringReader(BoundedReader):
     def _hold(self, packet: bytes | bytearray) -> None:
         self._held.append(packet)
         self._held_bytes += len(packet)
-        if self._held_bytes >= self._enough or len(self._held) >= MOST_PACKETS:
+        if self._held_bytes >= self._wanted.at_once or len(self._held) >= MOST_PACKETS:
             self.release()
-        elif self._timer is None:
+            return
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(HELD_S, self.release)
+        self._await_tick()
+
+    def _await_tick(self) -> None:
+        if self._ticks is not None and self._wanted.tick_ms and self._is_ripe:
+            self._ticks.join(self._tick, self._wanted.tick_ms)
+
+    @property
+    def _is_ripe(self) -> bool:
+        return self._held_bytes >= max(1, self._wanted.at_tick)
+
+    def _tick(self) -> None:
+        if self._is_ripe:
+            self.release()
 
 
 def install() -> None:

@@ -1,12 +1,13 @@
 """Re-blocks samples into hops, whatever the sizes they come in, and says how long a hop is.
 
-It knows no packet and no request. A hop has the size that was asked for when it was begun; only a
+It knows no packet and no request. A hop has a size that was asked for when it was begun; only a
 flush makes a shorter one.
 """
 
 from collections.abc import Callable
 
-from pipeline.audio import SAMPLE_BYTES
+from gateway.ticks import Portion
+from pipeline.audio import MAX_HOP_SAMPLES, SAMPLE_BYTES, VAD_FRAME_SAMPLES, ms_to_samples
 
 HOP_MS_UP_TO_STREAMS = ((2, 32), (4, 64), (20, 128))
 """A final waits half a hop on average until its last audio is on its way, and with hops of 256 ms a
@@ -14,6 +15,15 @@ quarter of the finals have no early window. Each hop costs the server 1 to 2 ms 
 size. So a few streams get short hops and many long ones; docs/architecture.md has the numbers."""
 LONGEST_HOP_MS = 256
 """For more streams, and for audio that runs ahead of real time: nobody waits for its end."""
+
+FEWEST_WITH_TICKS, SHORTEST_WITH_TICKS_MS = 12, 128
+"""So many streams with hops that long send them at ticks. Fewer save little by it, and their finals
+are 0.02 s later: at a tick the newest packet is half its length old."""
+MOST_AT_A_TICK = 24
+"""Streams whose hops are sent together; with more, ticks are more often. The last of them waits for
+what the gateway does for the others, under 1 ms each."""
+SHORTEST_TICK_MS = 16
+_FRAME_BYTES = VAD_FRAME_SAMPLES * SAMPLE_BYTES
 
 
 def hop_ms_for(streams: int, is_ahead: bool) -> int:
@@ -23,20 +33,32 @@ def hop_ms_for(streams: int, is_ahead: bool) -> int:
     return next((ms for most, ms in HOP_MS_UP_TO_STREAMS if streams <= most), LONGEST_HOP_MS)
 
 
-class HopBlocker:
-    """Collects PCM (signed 16 bit) until a hop is full. `hop_samples` says when one is."""
+def hop_size(hop_ms: int, streams: int, is_ahead: bool) -> Portion:
+    """Samples of a hop of about this length. With ticks it is up to half a tick longer or shorter,
+    so that it ends at one without anybody waiting. `is_ahead`: of real time, which gets none."""
+    samples = ms_to_samples(hop_ms)
+    if is_ahead or streams < FEWEST_WITH_TICKS or hop_ms < SHORTEST_WITH_TICKS_MS:
+        return Portion(samples, samples)
+    tick_ms = min(hop_ms, LONGEST_HOP_MS)
+    while streams * tick_ms > MOST_AT_A_TICK * hop_ms and tick_ms >= 2 * SHORTEST_TICK_MS:
+        tick_ms //= 2
+    half = ms_to_samples(tick_ms) // 2
+    return Portion(samples - half, min(samples + half, MAX_HOP_SAMPLES), tick_ms)
 
-    def __init__(self, hop_samples: Callable[[], int]) -> None:
-        self._hop_samples = hop_samples
+
+class HopBlocker:
+    """Collects PCM (signed 16 bit) until a hop is full. `hop_size` says when one is, in samples."""
+
+    def __init__(self, hop_size: Callable[[], Portion]) -> None:
+        self._hop_size = hop_size
         self._hop = bytearray()
-        self._full = 0  # bytes of the hop that has been begun
+        self._size = Portion()  # of the hop that has been begun
 
     @property
-    def missing_samples(self) -> int:
-        """How many complete the hop that has been begun, or would be now."""
-        if not self._hop:
-            return self._hop_samples()
-        return (self._full - len(self._hop)) // SAMPLE_BYTES
+    def missing(self) -> Portion:
+        """What completes the hop that has been begun, or would now."""
+        size = self._size if self._hop else self._hop_size()
+        return size.through(lambda samples: max(0, samples - len(self._hop) // SAMPLE_BYTES))
 
     def push(self, pcm: bytes) -> list[bytes]:
         """Add whole samples; the hops that are full now come out."""
@@ -44,12 +66,14 @@ class HopBlocker:
         start = 0
         while start < len(pcm):
             if not self._hop:
-                self._full = self._hop_samples() * SAMPLE_BYTES
-            end = start + self._full - len(self._hop)
+                self._size = self._hop_size()
+            end = start + self._size.at_once * SAMPLE_BYTES - len(self._hop)
             self._hop += pcm[start:end]
             start = end
-            if len(self._hop) == self._full:
+            if len(self._hop) == self._size.at_once * SAMPLE_BYTES:
                 hops += self.flush()
+        if self._hop and len(self._hop) >= self._size.at_tick * SAMPLE_BYTES:
+            hops.append(self._whole_frames())
         return hops
 
     def flush(self) -> list[bytes]:
@@ -59,3 +83,11 @@ class HopBlocker:
         hop = bytes(self._hop)
         self._hop.clear()
         return [hop]
+
+    def _whole_frames(self) -> bytes:
+        """What the voice-activity model can score of what has been collected; a rest stays."""
+        hop = bytes(self._hop[: len(self._hop) // _FRAME_BYTES * _FRAME_BYTES])
+        del self._hop[: len(hop)]
+        if self._hop:
+            self._size = self._hop_size()
+        return hop

@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 
 from gateway.closing import Close
 from gateway.messages import Alive, Configure, Flush, Frame
+from gateway.ticks import ANYTHING, Portion
 
 Incoming = bytes | str | Alive | Flush | Configure
 """A packet of audio, a text as docs/protocol.md has it, or what only the gateway itself says.
@@ -18,11 +19,11 @@ The first that is not `Alive` must be a text, the metadata."""
 class Peer(Protocol):
     """Whoever is served."""
 
-    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> Incoming | None:
         """What comes next; None if nothing has come by `until` (of the loop's clock).
 
-        `enough`: bytes of audio that are worth coming back for. Less may come at any time; more
-        packets than one may come as one.
+        `wanted`: the bytes of audio that are worth coming back for. Less may come at any time, and
+        packets may come as one.
 
         Raises:
             ClientGone: there is nobody any more.
@@ -30,7 +31,7 @@ class Peer(Protocol):
         """
 
     def hurry(self) -> None:
-        """`receive` need not wait for `enough` any more: what has come is to be had at once."""
+        """`receive` need wait for nothing any more: what has come is to be had at once."""
 
     async def send(self, frame: Frame) -> None:
         """Take a frame, of docs/protocol.md or `gateway.messages.FLUSHED`.

@@ -36,6 +36,7 @@ from gateway.schemas import routes as schemas
 from gateway.session import Session, Shared
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
+from gateway.ticks import Portion, Ticks
 from gateway.tracing import Off, Tracing
 from gateway.tritons import Tritons
 
@@ -80,6 +81,7 @@ class Gateway:
         self._all_left = asyncio.Event()
         self._over = asyncio.Event()
         self._calls = Calls()
+        self._ticks = Ticks()
 
     @property
     def sessions(self) -> Collection[str]:
@@ -112,7 +114,7 @@ class Gateway:
             settings,
             tritons,
             self._admission,
-            self._hop_samples,
+            self._hop_size,
             self._draining,
             self._stopping,
             self.telemetry,
@@ -291,12 +293,16 @@ class Gateway:
     def _connection(self, socket: Socket, request: web.Request) -> Connection:
         settings = self._settings
         return Connection(
-            socket, request, send_timeout_s=settings.send_timeout_s, ping_s=settings.ping_s
+            socket,
+            request,
+            self._ticks,
+            send_timeout_s=settings.send_timeout_s,
+            ping_s=settings.ping_s,
         )
 
-    def _hop_samples(self, is_ahead: bool) -> int:
+    def _hop_size(self, is_ahead: bool) -> Portion:
         live = self._admission.live_streams(time.monotonic())
-        return self._settings.hop_samples(live, is_ahead)
+        return self._settings.hop_size(live, is_ahead)
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

@@ -36,6 +36,7 @@ from gateway.protocol import SessionOptions, parse_metadata
 from gateway.relay import Relay
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
+from gateway.ticks import Portion
 from gateway.triton import Answer
 from gateway.tritons import Tritons
 from gateway.uplink import Uplink
@@ -63,7 +64,7 @@ class Shared:
     tritons: Tritons
     admission: Admission
     """Is told how late the answers come."""
-    hop_samples: Callable[[bool], int]
+    hop_size: Callable[[bool], Portion]
     """How long a hop is now, of a stream that is ahead of real time or not."""
     draining: asyncio.Event
     """Set when the server takes no new sessions any more: idle ones end."""
@@ -127,7 +128,7 @@ class Session:
         self._check_load()
         uplink = self._open(options)
         while True:
-            message = await self._peer.receive(self._silent_at(uplink), uplink.missing_bytes)
+            message = await self._peer.receive(self._silent_at(uplink), uplink.wanted)
             if message is None:
                 await self._on_silence(uplink)
             else:
@@ -183,7 +184,7 @@ class Session:
             options,
             self._delays,
             relay,
-            shared.hop_samples,
+            shared.hop_size,
             int(settings.max_audio_in_flight_s * SAMPLE_RATE),
             settings.recovery_timeout_s,
             shared.telemetry,

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.hops import hop_ms_for
+from gateway.hops import hop_ms_for, hop_size
 from gateway.keys import Keys
 from gateway.logs import FORMATS, TEXT
 from gateway.origins import ANY, is_origin
 from gateway.protocol import Cadence
+from gateway.ticks import Portion
 from pipeline.audio import MAX_HOP_SAMPLES, VAD_FRAME_MS, WHISPER_WINDOW_S, ms_to_samples
 from pipeline.options import DEFAULT_PARTIAL_INTERVAL_S, LEAST_PARTIAL_INTERVAL_S
 
@@ -113,9 +114,9 @@ class Settings:
         """The address of each Triton."""
         return tuple(address.strip() for address in self.triton.split(","))
 
-    def hop_samples(self, streams: int, is_ahead: bool) -> int:
-        """How long a hop is while so many streams are served. `is_ahead`: of real time."""
-        return ms_to_samples(self.hop_ms or hop_ms_for(streams, is_ahead))
+    def hop_size(self, streams: int, is_ahead: bool) -> Portion:
+        """Samples of a hop while so many streams are served. `is_ahead`: of real time."""
+        return hop_size(self.hop_ms or hop_ms_for(streams, is_ahead), streams, is_ahead)
 
     @property
     def cadence(self) -> Cadence:

@@ -26,6 +26,7 @@ from gateway.relay import Relay
 from gateway.sequence import Hop, Sequencer
 from gateway.tape import Tape
 from gateway.telemetry import Telemetry
+from gateway.ticks import Portion
 from gateway.triton import Answer, TritonStream
 from gateway.tritons import Tritons
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_samples, samples_to_s
@@ -61,12 +62,12 @@ class Uplink:
         options: SessionOptions,
         delays: StreamDelays,
         relay: Relay,
-        hop_samples: Callable[[bool], int],
+        hop_size: Callable[[bool], Portion],
         max_samples_in_flight: int,
         recovery_timeout_s: float,
         telemetry: Telemetry,
     ) -> None:
-        """`hop_samples` is asked for each hop, and told whether the stream is ahead of time.
+        """`hop_size` is asked for each hop, and told whether the stream is ahead of time.
 
         `recovery_timeout_s`: how long the session waits for a Triton that is well.
         """
@@ -86,7 +87,7 @@ class Uplink:
         self._recovery_timeout_s = recovery_timeout_s
         self._tape = Tape(options.stream)
         self._decoder = PacketDecoder(options.audio)
-        self._blocker = HopBlocker(lambda: hop_samples(delays.is_ahead))
+        self._blocker = HopBlocker(lambda: hop_size(delays.is_ahead))
         self._turn = asyncio.Lock()
         self._end_hop: int | None = None  # while its answer, or one before it, is owed
         self._loop = asyncio.get_running_loop()
@@ -98,9 +99,9 @@ class Uplink:
         self._failure: EngineUnavailable | None = None
 
     @property
-    def missing_bytes(self) -> int:
-        """Of packets, until there is a hop to send, about."""
-        return self._decoder.bytes_for(self._blocker.missing_samples)
+    def wanted(self) -> Portion:
+        """How much audio makes a hop to send, about."""
+        return self._blocker.missing.through(self._decoder.bytes_for)
 
     async def take(self, packet: bytes) -> None:
         """Send the hops that this packet completes.

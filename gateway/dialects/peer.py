@@ -14,6 +14,7 @@ from gateway.connection import Connection
 from gateway.dialects.dialect import Dialect, Turn
 from gateway.messages import Alive, Frame
 from gateway.peer import Incoming
+from gateway.ticks import ANYTHING, Portion
 
 
 class TranslatedPeer:
@@ -29,7 +30,7 @@ class TranslatedPeer:
         self._sending = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
 
-    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> Incoming | None:
         """What comes next; see `gateway.peer.Peer`."""
         if not self._is_open:
             self._is_open = True
@@ -39,7 +40,9 @@ class TranslatedPeer:
                 await asyncio.sleep(until - self._loop.time())
                 return None
             try:
-                message = await self._connection.receive(until, self._dialect.bytes_for(enough))
+                message = await self._connection.receive(
+                    until, wanted.through(self._dialect.bytes_for)
+                )
             except ClientGone:
                 await self._go_on_alone()
                 continue

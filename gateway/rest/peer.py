@@ -13,6 +13,7 @@ from typing import NoReturn, Protocol
 from gateway.closing import ClientGone, Close, CloseCode
 from gateway.messages import FINISHED, Frame, Request
 from gateway.rest.decoding import AudioFile, UndecodableError
+from gateway.ticks import ANYTHING, Portion
 
 LOOK_S = 0.5
 """How often to look whether the client is still there."""
@@ -50,8 +51,8 @@ class FilePeer:
         self.undecodable: UndecodableError | None = None
         """Why the file could not be read to its end."""
 
-    async def receive(self, until: float, enough: int = 0) -> bytes | str | None:
-        """The metadata, then the audio, then its end; then nothing more comes. Always `enough`.
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> bytes | str | None:
+        """The metadata, then the audio, then its end; then nothing more comes. Always enough.
 
         Raises:
             Close: the file cannot be decoded.

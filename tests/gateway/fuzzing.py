@@ -22,6 +22,7 @@ from gateway.peer import Incoming
 from gateway.session import ENGINE_UNAVAILABLE, Session, Shared
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
+from gateway.ticks import ANYTHING, Portion
 from gateway.tritons import Tritons
 from pipeline.options import StreamOptions
 from tests.gateway.fake_triton import Sequence
@@ -52,7 +53,7 @@ class GeneratedPeer:
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
 
-    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> Incoming | None:
         while self._steps:
             step = self._steps.pop()
             if isinstance(step, Gone):
@@ -149,7 +150,7 @@ async def _serve(peer: GeneratedPeer, tritons: MemoryTritons, admission: Admissi
         SETTINGS,
         cast(Tritons, tritons),
         admission,
-        lambda is_ahead: SETTINGS.hop_samples(1, is_ahead),
+        lambda is_ahead: SETTINGS.hop_size(1, is_ahead),
         draining,
         stopping,
         TELEMETRY,

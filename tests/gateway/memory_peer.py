@@ -6,6 +6,7 @@ from typing import NoReturn
 from gateway.closing import Close
 from gateway.messages import Frame
 from gateway.peer import Incoming
+from gateway.ticks import ANYTHING, Portion
 
 
 class MemoryPeer:
@@ -16,7 +17,7 @@ class MemoryPeer:
         self.frames: list[Frame] = []
         self.end: Close | None = None
 
-    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> Incoming | None:
         if self._messages:
             return self._messages.pop(0)
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))

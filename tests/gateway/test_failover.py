@@ -11,6 +11,7 @@ import pytest
 
 from gateway.peer import Incoming
 from gateway.session import Session
+from gateway.ticks import ANYTHING, Portion
 from gateway.uplink import MAX_ATTEMPTS, MAX_LOSSES
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_samples
 from tests.gateway.conftest import Serve
@@ -279,7 +280,7 @@ class SlowPeer(MemoryPeer):
         super().__init__(*messages)
         self.may_go_on = asyncio.Event()
 
-    async def receive(self, until: float, enough: int = 0) -> Incoming | None:
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> Incoming | None:
         await asyncio.sleep(0.005)
         return await super().receive(until)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway import gathering
 from gateway.gathering import MOST_PACKETS, GatheringReader
+from gateway.ticks import ANYTHING, Portion, Ticks
 from gateway.uplink import Uplink
 from tests.gateway.conftest import Serve
 from tests.gateway.fake_triton import FakeTriton
@@ -28,6 +29,10 @@ class Reading:
         self.reader = GatheringReader(self._queue, 1 << 20, compress=False, decode_text=True)
         self.heard: list[Any] = []
         self.task = asyncio.create_task(self._listen())
+
+    def gather(self, enough: int) -> None:
+        """At no tick."""
+        self.reader.gather(Portion(enough, enough), Ticks())
 
     async def _listen(self) -> None:
         while True:
@@ -62,7 +67,7 @@ async def test_nothing_is_held_before_it_is_asked_for() -> None:
 
 async def test_packets_come_as_one_when_there_are_enough() -> None:
     reading = Reading()
-    reading.reader.gather(4)
+    reading.gather(4)
     assert await reading.feed(packet(b"ab"), packet(b"c")) == []
     assert await reading.feed(packet(b"de")) == [b"abcde"]
     assert reading.reader.gathered() == 2
@@ -72,10 +77,42 @@ async def test_packets_come_as_one_when_there_are_enough() -> None:
 
 async def test_what_is_there_comes_when_less_is_enough() -> None:
     reading = Reading()
-    reading.reader.gather(9)
+    reading.gather(9)
     assert await reading.feed(packet(b"ab")) == []
-    reading.reader.gather(2)
+    reading.gather(2)
     assert await reading.feed() == [b"ab"]
+
+
+async def test_what_is_enough_for_a_tick_waits_for_it_and_takes_along_what_has_come() -> None:
+    reading, ticks = Reading(), Ticks()
+    reading.reader.gather(Portion(at_tick=2, at_once=9, tick_ms=20), ticks)
+    assert await reading.feed(packet(b"a")) == []
+    await asyncio.sleep(0.045)
+    assert await reading.feed(packet(b"b"), packet(b"c")) == []
+    await asyncio.sleep(0.03)
+    assert await reading.feed(packet(b"d"), packet(b"efghijklmn")) == [b"abc", b"defghijklmn"]
+
+
+async def test_a_tick_at_which_there_is_too_little_takes_nothing() -> None:
+    reading, ticks = Reading(), Ticks()
+    reading.reader.gather(Portion(at_tick=2, at_once=9, tick_ms=20), ticks)
+    assert await reading.feed(packet(b"ab"), frame(TEXT, b"{}"), packet(b"c")) == [b"ab", "{}"]
+    await asyncio.sleep(0.03)
+    assert await reading.feed(packet(b"d")) == []
+    await asyncio.sleep(0.03)
+    assert await reading.feed() == [b"cd"]
+
+
+async def test_what_is_held_may_turn_out_to_be_enough_for_a_tick() -> None:
+    reading, ticks = Reading(), Ticks()
+    reading.reader.gather(Portion(8, 9, 20), ticks)
+    assert await reading.feed(packet(b"ab")) == []
+    reading.reader.gather(Portion(2, 9, 20), ticks)
+    assert await reading.feed() == []
+    await asyncio.sleep(0.03)
+    assert await reading.feed() == [b"ab"]
+    reading.reader.gather(ANYTHING, ticks)
+    assert await reading.feed(packet(b"a"), packet(b"b")) == [b"a", b"b"]
 
 
 @pytest.mark.parametrize(
@@ -92,20 +129,20 @@ async def test_whatever_else_comes_goes_on_at_once_behind_the_packets_before_it(
     other: bytes, data: list[Any]
 ) -> None:
     reading = Reading()
-    reading.reader.gather(100)
+    reading.gather(100)
     assert await reading.feed(packet(b"a"), packet(b"b"), other, packet(b"c")) == [b"ab", *data]
 
 
 async def test_a_packet_within_a_message_is_the_breach_that_it_was() -> None:
     reading = Reading()
-    reading.reader.gather(100)
+    reading.gather(100)
     await reading.feed(frame(BINARY, b"x", fin=False), packet(b"a"))
     assert isinstance(reading.task.exception(), WebSocketError)
 
 
 async def test_the_end_of_the_connection_brings_what_is_held() -> None:
     reading = Reading()
-    reading.reader.gather(100)
+    reading.gather(100)
     await reading.feed(packet(b"a"))
     reading.reader.feed_eof()
     assert await reading.feed() == [b"a"]
@@ -114,7 +151,7 @@ async def test_the_end_of_the_connection_brings_what_is_held() -> None:
 async def test_packets_are_not_held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "HELD_S", 0.01)
     reading = Reading()
-    reading.reader.gather(100)
+    reading.gather(100)
     await reading.feed(packet(b"a"), packet(b"b"))
     async with asyncio.timeout(5):
         while not reading.heard:
@@ -124,7 +161,7 @@ async def test_packets_are_not_held_for_long(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_tiny_packets_are_not_held_without_end() -> None:
     reading = Reading()
-    reading.reader.gather(1 << 20)
+    reading.gather(1 << 20)
     assert await reading.feed(packet(b"x") * (MOST_PACKETS - 1)) == []
     assert await reading.feed(packet(b"x")) == [b"x" * MOST_PACKETS]
     assert reading.reader.gathered() == MOST_PACKETS - 1
@@ -144,9 +181,10 @@ def test_order_and_content_are_those_of_what_came(
     frames: list[tuple[int, bytes]], enough: list[int]
 ) -> None:
     async def heard() -> list[Any]:
-        reading, out = Reading(), []
+        reading, ticks, out = Reading(), Ticks(), []
         for number, (opcode, data) in enumerate(frames):
-            reading.reader.gather(enough[number % len(enough)])
+            least = enough[number % len(enough)]
+            reading.reader.gather(Portion(least // 2, least, 1), ticks)
             out += await reading.feed(frame(opcode, data))
         reading.reader.release()
         return out + await reading.feed()

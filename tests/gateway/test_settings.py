@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.hops import hop_ms_for
+from gateway.hops import hop_ms_for, hop_size
 from gateway.settings import Settings, SettingsError, unknown_variables
-from pipeline.audio import ms_to_samples
+from gateway.ticks import Portion
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -88,8 +88,8 @@ def test_every_setting_is_read() -> None:
         max_file_bytes=2048,
         models=("whisper-1", "large"),
     )
-    assert settings.hop_samples(streams=1, is_ahead=False) == 4096
-    assert settings.hop_samples(streams=99, is_ahead=True) == 4096
+    assert settings.hop_size(streams=1, is_ahead=False) == Portion(4096, 4096)
+    assert settings.hop_size(streams=99, is_ahead=True) == Portion(4096, 4096)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_bad_value_is_named_in_one_line(variable: str, value: str, accepted: s
 def test_hops_follow_the_load_unless_their_size_is_set(environment: dict[str, str]) -> None:
     settings = Settings.from_environment(environment)
     for streams, is_ahead in [(1, False), (20, False), (1, True)]:
-        expected = ms_to_samples(hop_ms_for(streams, is_ahead))
-        assert settings.hop_samples(streams, is_ahead) == expected
+        expected = hop_size(hop_ms_for(streams, is_ahead), streams, is_ahead)
+        assert settings.hop_size(streams, is_ahead) == expected
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]", "127.8.8.8", "localhost"])

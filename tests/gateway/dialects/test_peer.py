@@ -8,6 +8,7 @@ from gateway.connection import Connection
 from gateway.dialects.dialect import Dialect, Turn
 from gateway.dialects.peer import TranslatedPeer
 from gateway.messages import Alive, Frame
+from gateway.ticks import ANYTHING, Portion
 
 
 class SlowConnection:
@@ -17,10 +18,10 @@ class SlowConnection:
         self._messages = list(messages)
         self.sent: list[Frame] = []
         self.end: Close | None = None
-        self.enough: list[int] = []
+        self.wanted: list[Portion] = []
 
-    async def receive(self, until: float, enough: int = 0) -> str | None:
-        self.enough.append(enough)
+    async def receive(self, until: float, wanted: Portion = ANYTHING) -> str | None:
+        self.wanted.append(wanted)
         return self._messages.pop(0) if self._messages else None
 
     async def send(self, frame: Frame) -> None:
@@ -90,5 +91,5 @@ async def test_the_dialect_says_how_many_bytes_make_up_what_the_session_waits_fo
     connection = SlowConnection("a")
     talking = peer(connection)
     await talking.receive(0)
-    await talking.receive(0, 8192)
-    assert connection.enough == [4096]
+    await talking.receive(0, Portion(6000, 8192, 64))
+    assert connection.wanted == [Portion(3000, 4096, 64)]
