@@ -14,6 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from gateway.admission import StreamDelays
 from gateway.audio import PacketDecoder
@@ -40,6 +41,9 @@ follows it, and the final's text may be another: finals must not depend on the l
 is later than this delays the final no further."""
 DISCARD_TIMEOUT_S = 1.0
 """How long the end of an abandoned session may take Triton."""
+END_TIMEOUT_S = 0.3
+"""How long a session that is over waits for the answer to its END. Triton drops what it has not
+read of a stream that is cancelled, and would keep the sequence until it has been idle for long."""
 MAX_LOSSES = 4
 """A session that loses Triton as often as this over the same audio is given up: most likely that is
 what Triton dies of. Fewer than the restarts after which `scripts/serve.py` gives Triton up."""
@@ -90,6 +94,9 @@ class Uplink:
         self._blocker = HopBlocker(lambda: hop_size(delays.is_ahead))
         self._turn = asyncio.Lock()
         self._end_hop: int | None = None  # while its answer, or one before it, is owed
+        self._last_end = -1  # hop
+        self._unsent_end: Hop | None = None
+        self._end_is_heard = True  # whether Triton has answered it
         self._loop = asyncio.get_running_loop()
         self._lost = False  # whether the present stream has been given up
         self._losses = 0  # since Triton has last answered all that had been sent when it was lost
@@ -174,6 +181,7 @@ class Uplink:
             await asyncio.gather(self._recovery, return_exceptions=True)
         try:
             await self._discard()
+            await self._hear_end(END_TIMEOUT_S)
         finally:
             await self.stream.close()
 
@@ -193,7 +201,7 @@ class Uplink:
 
     async def _end_sequence(self, discard: bool) -> None:
         if discard:
-            await self._send(self.sequencer.end(discard=True))
+            await self._send(self._end(discard=True))
             return
         await self._hear_all_answers()
         while self._recovery is not None:  # then the answers are those to the replay
@@ -202,9 +210,14 @@ class Uplink:
         await self._send_end()
 
     async def _send_end(self) -> None:
-        end = self.sequencer.end()
+        end = self._end()
         self._end_hop = end.index
         await self._send(end)
+
+    def _end(self, discard: bool = False) -> Hop:
+        end = self.sequencer.end(discard)
+        self._unsent_end, self._last_end, self._end_is_heard = end, end.index, False
+        return end
 
     async def _send(self, hop: Hop) -> bool:
         """Send a hop; whether it is on its way. If not, Triton is lost, and its audio on tape."""
@@ -218,6 +231,8 @@ class Uplink:
         except EngineUnavailable as error:
             self.lose(stream, str(error))
             return False
+        if hop is self._unsent_end:
+            self._unsent_end = None
         self._metrics.hop_sent()
         return True
 
@@ -244,19 +259,30 @@ class Uplink:
         delay_s = self._delays.answered(answer.hop, is_final, answer.arrived_at)
         if delay_s is not None:
             self._metrics.answered(bool(is_final), delay_s)
+        if answer.hop == self._last_end:
+            self._end_is_heard = True
         if answer.feedback is not None:
             self.sequencer.take_feedback(answer.hop, answer.feedback)
 
     async def _discard(self) -> None:
-        """Have Triton forget the open sequence, if it can hear that."""
-        if not self.sequencer.is_open:
+        """Have Triton forget the open sequence, or one whose END was not sent after all, if it can
+        hear that."""
+        if self.sequencer.is_open:
+            self._end(discard=True)
+        end, self._unsent_end = self._unsent_end, None
+        if end is None:
             return
-        end = self.sequencer.end(discard=True)
         with contextlib.suppress(TimeoutError, EngineUnavailable):
             async with asyncio.timeout(DISCARD_TIMEOUT_S):
-                await self.stream.send(end)
-                while (await self.stream.receive()).hop != end.index:
-                    pass
+                await self.stream.send(replace(end, discard=True))
+                await self._hear_end(DISCARD_TIMEOUT_S)
+
+    async def _hear_end(self, timeout_s: float) -> None:
+        """Wait for the answer to the last END, if it is owed. Nobody else may receive."""
+        with contextlib.suppress(TimeoutError, EngineUnavailable):
+            async with asyncio.timeout(timeout_s):
+                while not self._end_is_heard:
+                    await self.stream.receive()
 
     # When Triton is lost.
 
