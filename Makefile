@@ -12,6 +12,9 @@ PYTHON ?=
 WHISPER_MODEL ?= base
 PERF ?= ensemble
 PYTEST ?=
+# Much of the tests waits for what happens in real time, so two processes take half as long as one.
+# Each has a server of its own. `-n 0` behind it undoes it.
+IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PYTHON WHISPER_MODEL
 
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes
@@ -33,7 +36,7 @@ demo: $(VENV)/runtime.stamp $(WEIGHTS) ## the same, but end after the proof
 test: $(VENV)/dev.stamp $(WEIGHTS) ## run the tests
 	@build/install_chromium.sh
 	@build/install_prometheus.sh
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(IN_TWO) $(PYTEST)
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp $(WEIGHTS) ## measure rising numbers of streams, into docs/benchmarks.md

@@ -19,6 +19,10 @@ ASKED: Frame = {
     "streaming_params": {"enable_partial_transcripts": True, "partial_transcript_interval_s": 1},
 }
 MOST_BYTES_EACH = 200_000
+TRIES = 3
+"""The machine may be busy with something else in one half of a comparison."""
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +73,23 @@ def gateway_memory(server: Server) -> int:
     return sample(server_processes(server.settings.url)).server["gateway"].memory_bytes
 
 
+def suffers(early: list[float], late: list[float]) -> bool:
+    """Whether what comes in company is later than what comes alone."""
+    pairs = [(early[int(share * len(early))], late[int(share * len(late))]) for share in (0.5, 0.9)]
+    return any(in_company >= 1.5 * alone + 0.3 for alone, in_company in pairs)
+
+
 async def test_live_streams_do_not_suffer_from_idle_connections(roomy: Server) -> None:
     await latencies(roomy)  # the first streams find cold caches
-    alone = await latencies(roomy)
-    before = gateway_memory(roomy)
-    async with idle_connections(roomy, IDLE) as clients:
-        each = (gateway_memory(roomy) - before) / IDLE
-        in_company = await latencies(roomy)
-        assert all(client.close_code is None for client in clients)
-    for share in (0.5, 0.9):
-        early, late = (times[int(share * len(times))] for times in (alone, in_company))
-        assert late < 1.5 * early + 0.3, (share, early, late)
-    assert each < MOST_BYTES_EACH
-    assert await no_stream_is_left(roomy)
+    for _ in range(TRIES):
+        alone = await latencies(roomy)
+        before = gateway_memory(roomy)
+        async with idle_connections(roomy, IDLE) as clients:
+            each = (gateway_memory(roomy) - before) / IDLE
+            in_company = await latencies(roomy)
+            assert all(client.close_code is None for client in clients)
+        assert each < MOST_BYTES_EACH
+        assert await no_stream_is_left(roomy)
+        if not suffers(alone, in_company):
+            return
+    raise AssertionError((alone, in_company))

@@ -124,6 +124,7 @@ async def test_what_is_held_may_turn_out_to_be_enough_for_a_tick() -> None:
         (frame(BINARY, b"x", fin=False) + frame(0, b"y"), [b"xy"]),
         (frame(BINARY), [b""]),
     ],
+    ids=["text", "ping", "close", "pieces", "empty"],
 )
 async def test_whatever_else_comes_goes_on_at_once_behind_the_packets_before_it(
     other: bytes, data: list[Any]
