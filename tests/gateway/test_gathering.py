@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,6 +49,24 @@ class Reading:
         return heard
 
 
+class ManualTicks(Ticks):
+    """They come when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.joined: list[int] = []
+        self._calls: list[Callable[[], object]] = []
+
+    def join(self, call: Callable[[], object], every_ms: int) -> None:
+        self.joined.append(every_ms)
+        self._calls.append(call)
+
+    def tick(self) -> None:
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+
 class _Protocol:
     _reading_paused = False
 
@@ -84,32 +103,34 @@ async def test_what_is_there_comes_when_less_is_enough() -> None:
 
 
 async def test_what_is_enough_for_a_tick_waits_for_it_and_takes_along_what_has_come() -> None:
-    reading, ticks = Reading(), Ticks()
+    reading, ticks = Reading(), ManualTicks()
     reading.reader.gather(Portion(at_tick=2, at_once=9, tick_ms=20), ticks)
     assert await reading.feed(packet(b"a")) == []
-    await asyncio.sleep(0.045)
+    assert ticks.joined == []
     assert await reading.feed(packet(b"b"), packet(b"c")) == []
-    await asyncio.sleep(0.03)
+    assert set(ticks.joined) == {20}
+    ticks.tick()
     assert await reading.feed(packet(b"d"), packet(b"efghijklmn")) == [b"abc", b"defghijklmn"]
 
 
 async def test_a_tick_at_which_there_is_too_little_takes_nothing() -> None:
-    reading, ticks = Reading(), Ticks()
+    reading, ticks = Reading(), ManualTicks()
     reading.reader.gather(Portion(at_tick=2, at_once=9, tick_ms=20), ticks)
     assert await reading.feed(packet(b"ab"), frame(TEXT, b"{}"), packet(b"c")) == [b"ab", "{}"]
-    await asyncio.sleep(0.03)
+    ticks.tick()
     assert await reading.feed(packet(b"d")) == []
-    await asyncio.sleep(0.03)
+    ticks.tick()
     assert await reading.feed() == [b"cd"]
 
 
 async def test_what_is_held_may_turn_out_to_be_enough_for_a_tick() -> None:
-    reading, ticks = Reading(), Ticks()
+    reading, ticks = Reading(), ManualTicks()
     reading.reader.gather(Portion(8, 9, 20), ticks)
     assert await reading.feed(packet(b"ab")) == []
+    ticks.tick()
     reading.reader.gather(Portion(2, 9, 20), ticks)
     assert await reading.feed() == []
-    await asyncio.sleep(0.03)
+    ticks.tick()
     assert await reading.feed() == [b"ab"]
     reading.reader.gather(ANYTHING, ticks)
     assert await reading.feed(packet(b"a"), packet(b"b")) == [b"a", b"b"]
