@@ -1,7 +1,7 @@
 """Re-blocks samples into hops, whatever the sizes they come in, and says how long a hop is.
 
-It knows no packet and no request. A hop has a size that was asked for when it was begun; only a
-flush makes a shorter one.
+It knows no packet and no request. A hop has the size that was asked for when it was begun, or one
+between the two that were; only a flush makes a shorter one.
 """
 
 from collections.abc import Callable
@@ -53,12 +53,16 @@ class HopBlocker:
         self._hop_size = hop_size
         self._hop = bytearray()
         self._size = Portion()  # of the hop that has been begun
+        self._earlier = 0  # bytes of it that were there at the last pause
 
     @property
     def missing(self) -> Portion:
         """What completes the hop that has been begun, or would now."""
-        size = self._size if self._hop else self._hop_size()
-        return size.through(lambda samples: max(0, samples - len(self._hop) // SAMPLE_BYTES))
+        size, begun = self._hop_size() if not self._hop else self._size, len(self._hop)
+        least = self._least(size, begun)
+        return Portion(least, size.at_once, size.tick_ms).through(
+            lambda samples: max(0, samples - begun // SAMPLE_BYTES)
+        )
 
     def push(self, pcm: bytes) -> list[bytes]:
         """Add whole samples; the hops that are full now come out."""
@@ -72,8 +76,16 @@ class HopBlocker:
             start = end
             if len(self._hop) == self._size.at_once * SAMPLE_BYTES:
                 hops += self.flush()
-        if self._hop and len(self._hop) >= self._size.at_tick * SAMPLE_BYTES:
-            hops.append(self._whole_frames())
+        return hops
+
+    def pause(self) -> list[bytes]:
+        """Nothing more comes for now: the hop that has been begun, if it is long enough.
+
+        What comes at a tick comes in one go, and may be shorter than what trickles in.
+        """
+        least = self._least(self._size, self._earlier) * SAMPLE_BYTES
+        hops = [self._whole_frames()] if self._hop and len(self._hop) >= least else []
+        self._earlier = len(self._hop)
         return hops
 
     def flush(self) -> list[bytes]:
@@ -82,7 +94,13 @@ class HopBlocker:
             return []
         hop = bytes(self._hop)
         self._hop.clear()
+        self._earlier = 0
         return [hop]
+
+    @staticmethod
+    def _least(size: Portion, earlier: int) -> int:
+        """Samples of a hop at a pause, of which so many bytes had come before."""
+        return size.at_tick if earlier < _FRAME_BYTES else size.about
 
     def _whole_frames(self) -> bytes:
         """What the voice-activity model can score of what has been collected; a rest stays."""

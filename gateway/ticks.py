@@ -20,6 +20,11 @@ class Portion:
     tick_ms: int = 0
     """How often there is a tick; 0: never, so that `at_once` counts."""
 
+    @property
+    def about(self) -> int:
+        """The middle: so much is taken where nobody looks at ticks."""
+        return (self.at_tick + self.at_once) // 2
+
     def through(self, count: Callable[[int], int]) -> "Portion":
         """The same, counted otherwise."""
         return Portion(count(self.at_tick), count(self.at_once), self.tick_ms)

@@ -121,6 +121,8 @@ class Uplink:
             for part in _slices(packet):
                 for pcm in self._blocker.push(self._decoder.decode(part)):
                     await self._send_audio(pcm)
+            for pcm in self._blocker.pause():
+                await self._send_audio(pcm)
 
     async def flush(self, discard: bool = False) -> None:
         """Send what is left and end the sequence: the open utterance gets its final.
@@ -180,8 +182,10 @@ class Uplink:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
         try:
-            await self._discard()
-            await self._hear_end(END_TIMEOUT_S)
+            if not await self._discard():
+                with contextlib.suppress(TimeoutError, EngineUnavailable):
+                    async with asyncio.timeout(END_TIMEOUT_S):
+                        await self._hear_end()
         finally:
             await self.stream.close()
 
@@ -264,25 +268,24 @@ class Uplink:
         if answer.feedback is not None:
             self.sequencer.take_feedback(answer.hop, answer.feedback)
 
-    async def _discard(self) -> None:
+    async def _discard(self) -> bool:
         """Have Triton forget the open sequence, or one whose END was not sent after all, if it can
-        hear that."""
+        hear that; whether there was any."""
         if self.sequencer.is_open:
             self._end(discard=True)
         end, self._unsent_end = self._unsent_end, None
         if end is None:
-            return
+            return False
         with contextlib.suppress(TimeoutError, EngineUnavailable):
             async with asyncio.timeout(DISCARD_TIMEOUT_S):
                 await self.stream.send(replace(end, discard=True))
-                await self._hear_end(DISCARD_TIMEOUT_S)
+                await self._hear_end()
+        return True
 
-    async def _hear_end(self, timeout_s: float) -> None:
+    async def _hear_end(self) -> None:
         """Wait for the answer to the last END, if it is owed. Nobody else may receive."""
-        with contextlib.suppress(TimeoutError, EngineUnavailable):
-            async with asyncio.timeout(timeout_s):
-                while not self._end_is_heard:
-                    await self.stream.receive()
+        while not self._end_is_heard:
+            await self.stream.receive()
 
     # When Triton is lost.
 

@@ -48,24 +48,45 @@ def test_hops_are_in_order_and_of_the_size_asked_for_whatever_comes_in(
 
 @given(
     st.lists(st.integers(0, 9 * HOP), max_size=12),
-    st.integers(HOP, 4 * HOP),
+    st.integers(2 * HOP, 4 * HOP),
     st.integers(0, 4 * HOP),
 )
 def test_with_ticks_hops_are_of_whole_frames_between_least_and_most(
     packets: list[int], least: int, slack: int
 ) -> None:
-    most = -(-least // HOP) * HOP + slack // HOP * HOP
-    blocker, hops, start = HopBlocker(lambda: Portion(least, most, 64)), [], 0
+    size = Portion(least, -(-least // HOP) * HOP + slack // HOP * HOP, 64)
+    blocker, hops, start = HopBlocker(lambda: size), [], 0
     for samples in packets:
         hops += blocker.push(pcm(samples, start))
+        hops += blocker.pause()
         start += samples
         rest = start - len(b"".join(hops)) // 2
-        assert rest < least
-        assert blocker.missing == Portion(least - rest, most - rest, 64)
+        wanted = size.at_tick if rest < HOP else size.about
+        assert rest < wanted
+        assert blocker.missing == Portion(wanted - rest, size.at_once - rest, 64)
     sizes = [len(hop) // 2 for hop in hops]
     assert all(samples % HOP == 0 for samples in sizes)
-    assert all(least // HOP * HOP <= samples <= most for samples in sizes)
+    assert all(least // HOP * HOP <= samples <= size.at_once for samples in sizes)
     assert b"".join(hops + blocker.flush()) == pcm(start)
+
+
+@pytest.mark.parametrize(("packet", "hop"), [(160, 8), (512, 8), (5 * 512, 5), (11 * 512, 11)])
+def test_what_comes_at_ticks_may_be_short_and_what_trickles_in_makes_hops_of_about_the_length(
+    packet: int, hop: int
+) -> None:
+    blocker, hops = HopBlocker(lambda: Portion(4 * HOP, 12 * HOP, 256)), []
+    for _ in range(100):
+        hops += blocker.push(pcm(packet))
+        hops += blocker.pause()
+    assert {len(each) // 2 for each in hops} == {hop * HOP}
+
+
+def test_a_hop_that_comes_in_slices_of_one_packet_is_one() -> None:
+    blocker = HopBlocker(lambda: Portion(4 * HOP, 12 * HOP, 256))
+    assert blocker.push(pcm(5 * HOP)) == []
+    assert blocker.push(pcm(2 * HOP + 9, 5 * HOP)) == []
+    assert blocker.pause() == [pcm(7 * HOP)]
+    assert blocker.flush() == [pcm(9, 7 * HOP)]
 
 
 def test_the_size_is_asked_for_when_a_hop_is_begun_and_not_before() -> None:
